@@ -1,0 +1,71 @@
+# Needs git, make and Python 3.11 or newer; everything else goes into .venv (and .uv).
+
+# Your own uv when you have one, otherwise a private one: nothing is installed system-wide.
+# (Asked for its version, as a version manager can put a name on PATH that runs nothing.)
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+
+# Neither the tests nor the demo may see, let alone use, the account of whoever runs make.
+unexport $(filter ANTHROPIC% CLAUDE%,$(.VARIABLES))
+# Otherwise pyright goes online at each run to see whether a newer pyright exists.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test lint format types check bench lock clean ci
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(READY) ## set up .venv (the other targets do this by themselves)
+
+demo: $(READY) ## show the server at work, without an account
+	$(BIN)/claude-max demo
+
+test: $(READY) ## run the tests
+	$(BIN)/pytest
+
+lint: $(READY) ## check formatting and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(READY) ## sort the imports and format the code
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## check the types (pyright, strict)
+	$(BIN)/pyright
+
+check: lint types ## all static checks
+
+bench: $(READY) ## run the benchmarks
+	@for file in benchmarks/*.py; do echo "$(BIN)/python $$file"; $(BIN)/python "$$file" || exit; done
+
+ci: ## what CI runs: the static checks, then the tests
+	bash .ci/run
+
+lock: $(UV) ## move every dependency to its newest version
+	sed -i.old "s/^exclude-newer = .*/exclude-newer = \"$$(date -u +%Y-%m-%dT00:00:00Z)\"/" pyproject.toml
+	rm pyproject.toml.old
+	$(UV) lock --upgrade
+	@# uv.lock names the package index it was made with, so it stays out of git; this file names none.
+	$(UV) export --quiet --frozen --all-packages --all-groups --no-emit-workspace --no-annotate \
+		--output-file requirements.lock
+
+clean: ## remove all that make and uv have made here
+	rm -rf .venv .uv uv.lock dist build .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --python: an environment that happens to be active must not be installed into.
+# The two packages come last, without dependencies, as those are pinned and checked by then.
+$(READY): requirements.lock pyproject.toml provider/pyproject.toml | $(UV)
+	$(BIN)/python -c "" 2>/dev/null || $(UV) venv --clear .venv
+	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --python $(BIN)/python --no-deps --editable . --editable ./provider
+	@touch $@
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"

@@ -1,0 +1,13 @@
+"""An MCP server through which one person's programs use their own Claude subscription, by the official CLI.
+
+The rooms, from the outside in; each knows only what is below it:
+
+* `commands`, `serve`, `caller`, `demo`: the command line and the process.
+* `http`, `door`, `disconnects`, `listener`, `tools`, `progress`: HTTP and MCP.
+* `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
+* `conversations`, `models`, `turn`, `message`, `failures`: a request, its answer, its error.
+* `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.
+* `worker`, `protocol`: one `claude` process and what it says.
+* `wire`, `errors`, `settings`: the contract, the one error family, the only reader of the environment.
+* `standin`: an offline Messages API for tests, benchmarks and `--offline`; nothing above needs it.
+"""

@@ -1,0 +1,57 @@
+"""A caller of a running server, for the command line: one question, or its health, over MCP.
+
+In: where the server is and the token. Out: results as `wire` has them. Programs use the provider's client, which
+does much more; this one makes one call and ends.
+"""
+
+from collections.abc import Callable
+
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.wire import MAX_TIMEOUT, AskResult, Health, Json
+
+ERA = "2026-07-28"
+"""The protocol version spoken: the first in which closing a call cancels it."""
+
+
+async def ask(url: str, token: str | None, arguments: Json, on_text: Callable[[str], None]) -> AskResult:
+    """Ask the server at `url`; `on_text` gets the text as it comes.
+
+    Raises:
+        ServiceError: `cli_missing`-like trouble on the way: the server is not running or does not let us in.
+    """
+
+    async def on_progress(_: float, __: float | None, message: str | None) -> None:
+        if message:
+            on_text(message)
+
+    return AskResult.model_validate(await _call(url, token, "ask_claude", arguments, on_progress))
+
+
+async def health(url: str, token: str | None) -> Health:
+    """How the server at `url` is."""
+    return Health.model_validate(await _call(url, token, "health", {}, None))
+
+
+async def _call(url: str, token: str | None, tool: str, arguments: Json, on_progress: object) -> Json:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    timeout = httpx2.Timeout(5.0, read=MAX_TIMEOUT)
+    try:
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+            Client(streamable_http_client(url, http_client=http, max_sse_event_size=None), mode=ERA) as client,
+        ):
+            result = await client.call_tool(tool, arguments, progress_callback=on_progress)  # pyright: ignore[reportArgumentType]
+            return result.structured_content
+    except* httpx2.TransportError as group:
+        raise ServiceError(
+            "internal", f"The server is not running at {url}. Start it with `claude-max serve`."
+        ) from group
+    except* MCPError as group:
+        raise ServiceError(
+            "internal", f"The server at {url} refused the call: {group.exceptions[0]}. Is the token right?"
+        ) from group

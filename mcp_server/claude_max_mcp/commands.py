@@ -1,0 +1,162 @@
+"""The command line: `claude-max`.
+
+In: arguments and settings. Out: text for people, JSON for programs, exit codes. Each command is a few lines; what
+they do is done elsewhere.
+"""
+
+import os
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import anyio
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from claude_max_mcp import caller
+from claude_max_mcp.errors import ClaudeMaxError
+from claude_max_mcp.serve import configure_logging, serve, upstream
+from claude_max_mcp.service import Service
+from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.wire import AskResult, parse_request
+from claude_max_mcp.worker import find_cli
+
+app = typer.Typer(
+    help="Your own Claude subscription for your own programs: an MCP server around the official claude CLI.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+complaints = Console(stderr=True, style="red")
+
+Offline = Annotated[bool, typer.Option(help="Let a stand-in answer instead of Claude. Needs no login.")]
+Model = Annotated[str | None, typer.Option(help="sonnet, opus, haiku, or a full model id.")]
+
+
+@app.command("serve")
+def serve_command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    transport: Annotated[Literal["http", "stdio"], typer.Option(help="How clients connect.")] = "http",
+    offline: Offline = False,
+) -> None:
+    """Serve MCP until it is stopped."""
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = _settings(**given)
+    configure_logging(settings.log_format)
+    _run(partial(serve, settings, transport, offline=offline))
+
+
+@app.command("ask")
+def ask_command(
+    prompt: Annotated[str, typer.Argument(help="What to ask.")],
+    model: Model = None,
+    stream: Annotated[bool, typer.Option(help="Print the text as it comes.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+    offline: Offline = False,
+) -> None:
+    """Ask the running server one question."""
+    arguments: dict[str, Any] = {"prompt": prompt} | ({"model": model} if model else {})
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        if stream and not as_json:
+            shown.append(text)
+            out.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+
+    result = _run(partial(_ask_offline if offline else _ask, arguments, show))
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    elif result.success:
+        typer.echo("" if shown else result.response)
+    if result.error is not None:
+        complaints.print(result.error.message, markup=False)
+        raise typer.Exit(1)
+
+
+@app.command("status")
+def status_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show how the running server is."""
+    report = _run(partial(caller.health, _url(), _token()))
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        out.print(f"[bold]{report.status}[/]: {report.message}")
+        login = f"login {report.auth.state} ({report.auth.method})"
+        out.print(f"claude {report.cli_version or 'missing'}, {login}, paid by {report.billed_to}")
+        out.print(f"{report.in_flight} running, {report.queued} waiting, {report.pool.warm} ready")
+    if report.status == "unhealthy":
+        raise typer.Exit(1)
+
+
+@app.command("login")
+def login_command() -> None:
+    """Sign in with the CLI's own dialogue; it keeps the login, this program never sees it."""
+    settings = _settings()
+    cli = _guarded(lambda: find_cli(settings.cli_path))
+    os.execve(
+        cli,
+        [str(cli), "auth", "login"],
+        cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
+    )
+
+
+@app.command("demo")
+def demo_command() -> None:
+    """Show the main job: agents ask through MCP and the real CLI; only the model is a stand-in."""
+    from claude_max_mcp.demo import demo  # needs the provider, which a server alone does not have
+
+    _run(partial(demo, out))
+
+
+async def _ask(arguments: dict[str, Any], show: Any) -> AskResult:
+    return await caller.ask(_url(), _token(), arguments, show)
+
+
+async def _ask_offline(arguments: dict[str, Any], show: Any) -> AskResult:
+    def on_event(event: dict[str, Any]) -> None:
+        if event["type"] == "content_block_delta" and "text" in event["delta"]:
+            show(event["delta"]["text"])
+
+    settings = _settings(warm=0)
+    async with (
+        upstream(settings, offline=True) as (settings, environment),
+        Service.running(settings, environment) as service,
+    ):
+        return await service.ask(parse_request(arguments), on_event)
+
+
+def _settings(**given: Any) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        complaints.print(f"CLAUDE_MAX_{str(first['loc'][0]).upper()}: {first['msg']}", markup=False)
+        raise typer.Exit(2) from None
+
+
+def _url() -> str:
+    settings = _settings()
+    return settings.url or f"http://127.0.0.1:{settings.port}/mcp"
+
+
+def _token() -> str | None:
+    token = _settings().token
+    return token.get_secret_value() if token else None
+
+
+def _run(job: Any) -> Any:
+    return _guarded(lambda: anyio.run(job))
+
+
+def _guarded(job: Any) -> Any:
+    """Run `job`; an error of ours is one sentence and an exit code, not a traceback."""
+    try:
+        return job()
+    except ClaudeMaxError as error:
+        complaints.print(error.message, markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,35 @@
+"""Know when the client of a request has closed the connection.
+
+An ASGI middleware: it marks each request with an event that is set when whatever serves the request is told of the
+disconnect. Nothing polls, and nothing else reads the connection.
+"""
+
+from typing import Any
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_KEY = "claude_max.gone"
+
+
+class Disconnects:
+    """The middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event = scope[_KEY] = anyio.Event()
+
+        async def watched() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                event.set()
+            return message
+
+        await self._app(scope, watched, send)
+
+
+def gone(request: Any) -> anyio.Event | None:
+    """The event of a request; None where there is no connection of its own, as over stdio."""
+    return request.scope.get(_KEY) if hasattr(request, "scope") else None

@@ -1,0 +1,124 @@
+"""The door: which requests come in at all.
+
+In: every HTTP request. Out: the same, or a refusal with a typed error. It checks, on every route, that the request
+is meant for this server (`Host`), that no foreign web page sent it (`Origin`, and no body but JSON, which a page
+cannot send without asking), that the caller knows the token where there is one, and that the body is not too large.
+"""
+
+import hmac
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from claude_max_mcp.settings import LOOPBACK
+
+MAX_BODY = 32 * 1024 * 1024
+"""The most bytes in a request's body: what the Messages API itself takes."""
+
+
+class Door:
+    """The middleware.
+
+    Args:
+        app: what is behind the door.
+        token: what callers must send as a bearer token; None asks for nothing.
+        hosts: `Host` names that are this server's, besides the loopback ones; with or without a port.
+        origins: `Origin` values that may call, besides loopback pages.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, token: str | None, hosts: Iterable[str] = (), origins: Iterable[str] = ()
+    ) -> None:
+        self._app = app
+        self._token = token.encode() if token else None
+        self._hosts = frozenset(host.lower() for host in hosts) | LOOPBACK
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        refused = self._refusal(scope["method"], headers)
+        if refused is None and "transfer-encoding" in headers:
+            receive, whole = await _read_ahead(receive)
+            refused = None if whole else _too_large("body")
+        await (refused or self._app)(scope, receive, send)
+
+    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
+        if not all(map(self._is_host, headers.getlist("host") or [""])):
+            return _refuse(
+                421, "wrong_host", "Host", "Add the name to CLAUDE_MAX_ALLOWED_HOSTS if it is this server's."
+            )
+        if not all(map(self._is_origin, headers.getlist("origin"))):
+            return _refuse(
+                403,
+                "foreign_origin",
+                "Origin",
+                "Add it to CLAUDE_MAX_ALLOWED_ORIGINS if you trust that page.",
+            )
+        if self._token is not None and not all(map(self._knows_token, headers.getlist("authorization") or [""])):
+            return _unauthorized()
+        if method == "POST" and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _refuse(415, "wrong_content_type", "Content-Type", "Send `application/json`.")
+        if (length := headers.get("content-length", "0")).isdigit() and int(length) > MAX_BODY:
+            return _too_large("Content-Length")
+        return None
+
+    def _is_host(self, host: str) -> bool:
+        host = host.lower()
+        return host in self._hosts or _without_port(host) in self._hosts
+
+    def _is_origin(self, origin: str) -> bool:
+        scheme, _, host = origin.partition("://")
+        loopback = scheme in ("http", "https") and _without_port(host.lower()) in LOOPBACK
+        return loopback or origin in self._origins
+
+    def _knows_token(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")
+        # Compared as bytes and in constant time; the scheme is no secret.
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token or b"")
+
+
+_HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?", re.ASCII)
+
+
+def _without_port(host: str) -> str:
+    """The name or address of `host`, or nothing if that is not what it is."""
+    match = _HOST.fullmatch(host)
+    return (match[1] or match[2] or "") if match else ""
+
+
+async def _read_ahead(receive: Receive) -> tuple[Receive, bool]:
+    """Read a body of unknown length: what gives it again, and whether it is whole or was too large."""
+    messages: deque[Message] = deque()
+    size, more = 0, True
+    while more and size <= MAX_BODY:
+        messages.append(message := await receive())
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again, size <= MAX_BODY
+
+
+def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    error: dict[str, Any] = {
+        "code": code,
+        "message": f"The request's {header} is not accepted. {advice}",
+        "status": status,
+    }
+    return JSONResponse({"success": False, "error": error}, status_code=status, headers=headers)
+
+
+def _too_large(part: str) -> JSONResponse:
+    return _refuse(413, "request_too_large", part, f"At most {MAX_BODY} bytes are taken.")
+
+
+def _unauthorized() -> JSONResponse:
+    advice = "Send `Authorization: Bearer …` with the token that the server has in CLAUDE_MAX_TOKEN."
+    return _refuse(401, "unauthorized", "Authorization", advice, {"WWW-Authenticate": "Bearer"})

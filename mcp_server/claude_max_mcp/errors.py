@@ -1,0 +1,152 @@
+"""The one family of errors, split by whose fault it is.
+
+Every error carries a stable `code`, the HTTP status that says the same, whether trying again can help and when, and
+a message that says what happened and what to do next. Nothing here knows where an error came from: `failures`
+reads them off the CLI, the other rooms raise them.
+"""
+
+import re
+from typing import ClassVar, Literal, TypeAlias
+
+Code: TypeAlias = Literal[
+    "not_authenticated",
+    "auth_expired",
+    "account_blocked",
+    "billing_guard",
+    "api_key_billing",
+    "usage_limit",
+    "throttled",
+    "overloaded",
+    "prompt_too_long",
+    "request_too_large",
+    "model_not_found",
+    "invalid_request",
+    "unsupported",
+    "timeout",
+    "busy",
+    "cancelled",
+    "cli_missing",
+    "cli_failed",
+    "empty_answer",
+    "internal",
+]
+
+STATUS: dict[Code, int] = {
+    "not_authenticated": 401,
+    "auth_expired": 401,
+    "account_blocked": 403,
+    "billing_guard": 403,
+    "api_key_billing": 402,
+    "usage_limit": 429,
+    "throttled": 429,
+    "overloaded": 529,
+    "prompt_too_long": 400,
+    "request_too_large": 413,
+    "model_not_found": 404,
+    "invalid_request": 400,
+    "unsupported": 400,
+    "timeout": 504,
+    "busy": 503,
+    "cancelled": 499,
+    "cli_missing": 503,
+    "cli_failed": 502,
+    "empty_answer": 502,
+    "internal": 500,
+}
+"""The HTTP status of each code, unless Anthropic itself gave another."""
+
+RETRYABLE: frozenset[Code] = frozenset(
+    {"usage_limit", "throttled", "overloaded", "timeout", "busy", "cli_failed", "empty_answer"}
+)
+"""Codes where the same request may succeed later."""
+
+
+class ClaudeMaxError(Exception):
+    """Something a caller can be told.
+
+    Attributes:
+        code: one of `Code`, for programs.
+        message: what happened and what to do next, for people.
+        status: the HTTP status that fits.
+        retryable: whether the same request may succeed later.
+        retry_after: seconds to wait before that, if known.
+        resets_at: when a usage window opens again, in seconds since 1970, if known.
+        request_id: Anthropic's id of the request, if it reached them.
+    """
+
+    codes: ClassVar[frozenset[Code]] = frozenset()
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        resets_at: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: Code = code
+        self.message = message
+        self.status = status or STATUS[code]
+        self.retryable = code in RETRYABLE
+        self.retry_after = retry_after
+        self.resets_at = resets_at
+        self.request_id = request_id
+
+
+class RequestError(ClaudeMaxError):
+    """The caller's: the request cannot be carried as it is."""
+
+    codes = frozenset({"prompt_too_long", "request_too_large", "model_not_found", "invalid_request", "unsupported"})
+
+
+class AccountError(ClaudeMaxError):
+    """The owner's: signing in, who pays, or how much is left."""
+
+    codes = frozenset(
+        {
+            "not_authenticated",
+            "auth_expired",
+            "account_blocked",
+            "billing_guard",
+            "api_key_billing",
+            "usage_limit",
+        }
+    )
+
+
+class UpstreamError(ClaudeMaxError):
+    """Anthropic's: no capacity, no answer."""
+
+    codes = frozenset({"throttled", "overloaded", "empty_answer"})
+
+
+class ServiceError(ClaudeMaxError):
+    """Ours, or this machine's: no room, no time, no CLI."""
+
+    codes = frozenset({"timeout", "busy", "cancelled", "cli_missing", "cli_failed", "internal"})
+
+
+def error_class(code: Code) -> type[ClaudeMaxError]:
+    """The class of the family that a code belongs to."""
+    for family in (RequestError, AccountError, UpstreamError):
+        if code in family.codes:
+            return family
+    return ServiceError
+
+
+def invalid(message: str) -> RequestError:
+    """The request is malformed; `message` names the argument and what it takes."""
+    return RequestError("invalid_request", message)
+
+
+def unsupported(what: str, instead: str) -> RequestError:
+    """`what` cannot be carried by this version; `instead` says what to do."""
+    return RequestError("unsupported", f"{what} is not supported by this server. {instead}")
+
+
+def without_credentials(text: str) -> str:
+    """`text` from elsewhere, with whatever looks like one of Anthropic's credentials cut short."""
+    return re.sub(r"sk-ant-[\w-]+", "sk-ant-…", text)

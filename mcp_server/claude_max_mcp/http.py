@@ -1,0 +1,136 @@
+"""The service over HTTP: MCP at `/mcp`, and for people and scripts `/`, `/health` and `/claude`.
+
+In: a running service. Out: an ASGI application behind the door. The MCP transport is the SDK's, in SSE mode: closing
+the response ends the call.
+"""
+
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from pydantic_core import from_json
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from claude_max_mcp.beside import beside
+from claude_max_mcp.disconnects import Disconnects, gone
+from claude_max_mcp.door import MAX_BODY, Door
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
+from claude_max_mcp.listener import listening
+from claude_max_mcp.service import Service
+from claude_max_mcp.tools import mcp_server
+from claude_max_mcp.wire import AskResult, parse_request
+
+ENDPOINTS = {
+    "/mcp": "MCP over streamable HTTP, with the tools ask_claude and health",
+    "/health": "GET: how the service is",
+    "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
+    "/": "this page",
+}
+
+
+@asynccontextmanager
+async def served(service: Service, listener: socket.socket, *, grace: float = 0.0) -> AsyncGenerator[None]:
+    """Serve a running service on a bound socket, for the length of a block.
+
+    Leaving it lets requests finish for `grace` seconds, then cancels them and tells their callers, then closes.
+    """
+    async with application(service) as app, listening(app, listener):
+        try:
+            yield
+        finally:
+            await service.drain(grace)
+
+
+@asynccontextmanager
+async def application(service: Service) -> AsyncGenerator[ASGIApp]:
+    """The ASGI application of a running service, for the length of a block."""
+    sessions = StreamableHTTPSessionManager(mcp_server(service), max_request_body_size=MAX_BODY)
+    routes = [
+        Route("/", _index),
+        Route("/health", _health(service)),
+        Route("/claude", _claude(service), methods=["POST"]),
+        Route("/mcp", StreamableHTTPASGIApp(sessions)),
+    ]
+    settings = service.settings
+    door = Door(
+        Disconnects(Starlette(routes=routes)),
+        token=settings.token.get_secret_value() if settings.token else None,
+        hosts=settings.allowed_hosts,
+        origins=settings.allowed_origins,
+    )
+    async with sessions.run():
+        yield door
+
+
+async def _index(request: Request) -> Response:
+    release = version("claude-max-mcp")
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"name": "claude-max", "version": release, "endpoints": ENDPOINTS})
+    rows = "".join(f"<dt><code>{escape(path)}</code></dt><dd>{escape(what)}</dd>" for path, what in ENDPOINTS.items())
+    return HTMLResponse(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        "<title>claude-max</title><style>body{font:1rem/1.5 system-ui;max-width:40rem;margin:2rem auto;padding:0 1rem;"
+        "color-scheme:light dark}dd{margin:0 0 1rem}</style><h1>claude-max is running</h1>"
+        f"<p>Version {escape(release)}. <a href=/health>How it is</a>.</p><dl>{rows}</dl></html>"
+    )
+
+
+def _health(service: Service) -> Callable[[Request], Any]:
+    async def health(request: Request) -> Response:
+        report = await service.health(probe=request.query_params.get("probe") in ("1", "true"))
+        status = 503 if report.status == "unhealthy" else 200
+        return JSONResponse(report.model_dump(mode="json"), status_code=status)
+
+    return health
+
+
+def _claude(service: Service) -> Callable[[Request], Any]:
+    async def claude(request: Request) -> Response:
+        try:
+            asked = parse_request(_arguments(await request.body()))
+        except ClaudeMaxError as error:
+            return _answer(AskResult.failure(error))
+        cancelled = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
+        result = AskResult.failure(cancelled)
+        with anyio.CancelScope() as scope:
+            async with beside(partial(_watch, request, scope)):
+                result = await service.ask(asked)
+        return _answer(result)
+
+    return claude
+
+
+def _arguments(body: bytes) -> dict[str, Any]:
+    try:
+        arguments = from_json(body)
+    except ValueError as error:
+        raise invalid(f"The body is not JSON that can be sent on: {error}.") from None
+    if not isinstance(arguments, dict) or not arguments.keys() <= {"prompt", "model", "timeout", "system"}:  # pyright: ignore[reportUnknownMemberType]
+        raise invalid("The body is an object with `prompt`, and if need be `model`, `system`, `timeout`.")
+    return arguments  # pyright: ignore[reportUnknownVariableType]
+
+
+async def _watch(request: Request, answering: anyio.CancelScope) -> None:
+    event = gone(request)
+    while event is not None and not event.is_set():
+        await request.receive()
+    answering.cancel()
+
+
+def _answer(result: AskResult) -> JSONResponse:
+    body = {"response": result.response, "model": result.model, "success": result.success}
+    if result.error is None:
+        return JSONResponse(body)
+    headers = {"Retry-After": str(round(result.error.retry_after))} if result.error.retry_after else None
+    error = result.error.model_dump(mode="json")
+    return JSONResponse({**body, "error": error}, status_code=result.error.status, headers=headers)

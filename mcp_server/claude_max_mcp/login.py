@@ -1,0 +1,66 @@
+"""How the CLI is logged in, as it says itself.
+
+In: how the CLI is launched. Out: its version and its login, from `claude --version` and `claude auth status`, which
+make no request and spend nothing. A login that the CLI reports is configured, not proven: it says the same of an
+invented token.
+"""
+
+from dataclasses import dataclass
+
+import anyio
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from claude_max_mcp.wire import BilledTo
+from claude_max_mcp.worker import Launch
+
+DEADLINE = 10.0
+"""Seconds that the CLI gets for either question; it takes well under one."""
+
+
+class _AuthStatus(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    logged_in: bool = Field(alias="loggedIn")
+    method: str = Field(alias="authMethod")
+    provider: str = Field(default="firstParty", alias="apiProvider")
+
+
+@dataclass(frozen=True)
+class Login:
+    """What the CLI says of itself; None where it did not say."""
+
+    cli_version: str | None
+    configured: bool | None = None
+    method: str | None = None
+    billed_to: BilledTo | None = None
+
+
+async def look_up(launch: Launch) -> Login:
+    """Ask the CLI for its version and its login."""
+    version = await _output(launch, "--version")
+    if version is None:
+        return Login(cli_version=None)
+    name = version.split(maxsplit=1)[0] if version else None
+    try:
+        status = _AuthStatus.model_validate_json(await _output(launch, "auth", "status") or "")
+    except ValidationError:
+        return Login(cli_version=name)
+    return Login(name, status.logged_in, status.method, _billed_to(status))
+
+
+def _billed_to(status: _AuthStatus) -> BilledTo | None:
+    if not status.logged_in:
+        return None
+    subscription = status.provider == "firstParty" and status.method in ("oauth_token", "claude.ai")
+    return "subscription" if subscription else "api_key"
+
+
+async def _output(launch: Launch, *arguments: str) -> str | None:
+    """What the CLI prints, or None if it cannot be run; its exit code says nothing more."""
+    try:
+        with anyio.fail_after(DEADLINE):
+            done = await anyio.run_process(
+                [str(launch.cli), *arguments], check=False, env=launch.environment, cwd=launch.folder
+            )
+    except (OSError, TimeoutError):
+        return None
+    return done.stdout.decode(errors="replace").strip()

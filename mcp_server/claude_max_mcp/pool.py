@@ -1,0 +1,222 @@
+"""A pool of warm workers, each used once.
+
+A worker is anything slow to start that serves one lease in its life. In: how to start one, how many to keep warm.
+Out: a worker, for the length of a block. How many leases may run at once is not decided here (`admission`).
+
+* Each worker belongs to one keeper task, which starts it, waits for its retirement and closes it.
+* A lease ends by plain assignment. Nothing is awaited, so nothing can interrupt it.
+* No `await` stands between reading the pool's state and changing it, so there is no lock.
+"""
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from claude_max_mcp.beside import beside
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError
+
+logger = logging.getLogger(__name__)
+
+
+class Pooled(Protocol):
+    """What the pool asks of a worker."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still serve a lease."""
+        ...
+
+
+W = TypeVar("W", bound=Pooled)
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """The pool at one instant: every worker, those standing ready, those starting, those leased."""
+
+    size: int
+    warm: int
+    starting: int
+    leased: int
+
+
+@dataclass(eq=False)
+class _Slot(Generic[W]):
+    worker: W
+    retired: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(eq=False)
+class _Waiter(Generic[W]):
+    slot: _Slot[W] | None = None
+    error: Exception | None = None
+    settled: anyio.Event = field(default_factory=anyio.Event)
+
+
+class Pool(Generic[W]):
+    """Keeps `warm` workers ready, and replaces in the background what is taken.
+
+    Args:
+        start: gives a worker for the length of a block, in one task.
+        warm: how many stand ready.
+        max_age: seconds after which a worker that nobody took is replaced.
+        retry_delay: seconds between attempts when starting one fails.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], AbstractAsyncContextManager[W]],
+        *,
+        warm: int,
+        max_age: float = 3600.0,
+        retry_delay: float = 1.0,
+    ) -> None:
+        self._start = start
+        self._warm = warm
+        self._max_age = max_age
+        self._retry_delay = retry_delay
+        self._tasks: TaskGroup | None = None  # None unless open
+        self._idle: deque[_Slot[W]] = deque()  # oldest first: the one that has had most time to get ready
+        self._waiters: deque[_Waiter[W]] = deque()
+        self._size = 0
+        self._starting = 0
+        self._reported = ""
+
+    @property
+    def stats(self) -> PoolStats:
+        """The pool at this instant."""
+        leased = self._size - len(self._idle) - self._starting
+        return PoolStats(self._size, len(self._idle), self._starting, leased)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[None]:
+        """Run the pool for the length of a block; leaving it closes every worker."""
+        async with beside() as tasks:
+            self._tasks = tasks
+            self._fill()
+            try:
+                yield
+            finally:
+                self._tasks = None
+                while self._waiters:
+                    self._fail(self._waiters.popleft(), _closed())
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[W]:
+        """Take a worker for one block; it never serves another.
+
+        Raises:
+            ServiceError: the pool is closed.
+            Exception: whatever kept a worker from starting.
+        """
+        slot = await self._take()
+        try:
+            yield slot.worker
+        finally:
+            slot.retired.set()
+
+    def renew(self) -> None:
+        """Replace the workers that stand ready: what they knew when they started no longer holds."""
+        while self._idle:
+            self._idle.popleft().retired.set()
+        self._fill()
+
+    async def _take(self) -> _Slot[W]:
+        if self._tasks is None:
+            raise _closed()
+        while self._idle:
+            slot = self._idle.popleft()
+            if slot.worker.alive:
+                self._fill()
+                return slot
+            slot.retired.set()
+        waiter = _Waiter[W]()
+        self._waiters.append(waiter)
+        self._fill()
+        try:
+            await waiter.settled.wait()
+        except BaseException:
+            # The worker may have been handed over in the very tick of the cancellation.
+            if waiter.slot is not None:
+                self._give(waiter.slot)
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+        if waiter.slot is None:
+            raise waiter.error or _closed()
+        return waiter.slot
+
+    def _give(self, slot: _Slot[W]) -> None:
+        """Pass an unused worker to the oldest waiter, or set it aside, or let it go."""
+        if self._tasks is None or not slot.worker.alive:
+            slot.retired.set()
+        elif self._waiters:
+            waiter = self._waiters.popleft()
+            waiter.slot = slot
+            waiter.settled.set()
+        elif len(self._idle) < self._warm:
+            self._idle.append(slot)
+        else:
+            slot.retired.set()
+
+    def _fill(self) -> None:
+        """Start workers for the waiters and for those that should stand ready."""
+        if self._tasks is None:
+            return
+        for _ in range(len(self._waiters) + self._warm - len(self._idle) - self._starting):
+            self._size += 1
+            self._starting += 1
+            self._tasks.start_soon(self._keep)
+
+    async def _keep(self) -> None:
+        """Own one worker, from its start to its close."""
+        starting = True
+        try:
+            async with self._start() as worker:
+                self._starting -= 1
+                starting = False
+                slot = _Slot(worker)
+                self._give(slot)
+                await self._retired(slot)
+        except Exception as error:
+            self._report(error)
+            if starting and self._waiters:
+                self._fail(self._waiters.popleft(), error)
+            await anyio.sleep(self._retry_delay)
+        finally:
+            self._size -= 1
+            self._starting -= starting
+            self._fill()
+
+    async def _retired(self, slot: _Slot[W]) -> None:
+        """Wait until a worker has served its lease, or until nobody took it for too long."""
+        try:
+            with anyio.move_on_after(self._max_age):
+                await slot.retired.wait()
+        finally:
+            # Too old, broken down, or the pool is closing: from here on nobody may take it.
+            if untaken := slot in self._idle:
+                self._idle.remove(slot)
+        if not untaken:
+            await slot.retired.wait()
+
+    def _report(self, error: Exception) -> None:
+        if str(error) == self._reported:
+            return  # a binary that is missing is missing every second: said once
+        self._reported = str(error)
+        expected = isinstance(error, ClaudeMaxError)
+        logger.error("a worker failed: %s", error, exc_info=None if expected else error)
+
+    def _fail(self, waiter: _Waiter[W], error: Exception) -> None:
+        waiter.error = error
+        waiter.settled.set()
+
+
+def _closed() -> ServiceError:
+    return ServiceError("cancelled", "The server is stopping. Try again when it runs again.")

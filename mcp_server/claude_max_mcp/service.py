@@ -1,0 +1,147 @@
+"""The service as a whole, whatever it is reached by: it answers requests and says how it is.
+
+In: settings and the environment for the CLI. Out: `ask` and `health`. MCP, HTTP and the command line sit on top and
+know nothing of what is below.
+"""
+
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from claude_max_mcp.conversations import Conversations, ignore_events
+from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.failures import ADVICE
+from claude_max_mcp.knowledge import Knowledge, rate_limit
+from claude_max_mcp.login import look_up
+from claude_max_mcp.models import cli_model
+from claude_max_mcp.settings import Settings
+from claude_max_mcp.turn import OnEvent
+from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
+from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, find_cli, started
+
+LOOK_AGAIN = 30.0
+"""Seconds after which a login that was missing is looked for again, when somebody asks for `health`."""
+
+PROBE = AskRequest(prompt="Reply with the single word: ok", model="haiku", timeout=30.0)
+"""What `health(probe=true)` asks."""
+
+DEGRADING = frozenset(
+    {"auth_expired", "account_blocked", "billing_guard", "api_key_billing", "usage_limit", "cli_failed"}
+)
+"""Errors of the latest request that make the service degraded until a request is answered."""
+
+
+class Service:
+    """Everything behind the tools. Use it inside `Service.running(...)`."""
+
+    def __init__(self, settings: Settings, launch: Launch, missing: ServiceError | None) -> None:
+        self.settings = settings
+        self._launch = launch
+        self._missing = missing
+        self._conversations = Conversations(
+            partial(started, launch),
+            model=settings.model,
+            warm=0 if missing else settings.warm,
+            concurrency=settings.concurrency,
+            queue=settings.queue,
+            timeout=settings.timeout,
+            billing=settings.billing,
+        )
+        self._began = time.monotonic()
+        self._looked_at = 0.0
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator["Service"]:
+        """A service for the length of a block; leaving it ends every CLI process.
+
+        Args:
+            settings: what can be set.
+            environment: what the CLI inherits, see `settings.cli_environment`.
+        """
+        with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
+            cli, missing = _find(settings.cli_path)
+            launch = Launch(cli, {**environment, **FIXED_ENVIRONMENT}, Path(scratch), cli_model(settings.model))
+            service = cls(settings, launch, missing)
+            async with service._conversations.open():
+                await service._look_up()
+                yield service
+
+    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events) -> AskResult:
+        """Answer one request; a failure is a result too."""
+        return await self._conversations.ask(request, on_event)
+
+    async def drain(self, grace: float) -> None:
+        """Take no more requests, let those that run finish for `grace` seconds, then cancel them."""
+        await self._conversations.drain(grace)
+
+    async def health(self, *, probe: bool = False) -> Health:
+        """How the service is, from what is known; with `probe`, after asking the smallest model one word."""
+        if probe:
+            await self.ask(PROBE)
+        elif self._known.configured is False and time.monotonic() - self._looked_at > LOOK_AGAIN:
+            await self._look_up()
+        status, message = self._verdict()
+        known, talks = self._known, self._conversations
+        pool = talks.pool
+        return Health(
+            status=status,
+            claude_cli="available" if known.cli_version else "unavailable",
+            workspace_root=str(self.settings.workspace_root) if self.settings.workspace_root else None,
+            message=message,
+            cli_version=known.cli_version,
+            auth=_auth(known),
+            billed_to=known.billed_to,
+            rate_limit=rate_limit(known.limits),
+            pool=PoolState(size=pool.size, warm=pool.warm, starting=pool.starting, leased=pool.leased),
+            in_flight=talks.in_flight,
+            queued=talks.queued,
+            last_error=known.last_error,
+            uptime=round(time.monotonic() - self._began, 3),
+        )
+
+    @property
+    def _known(self) -> Knowledge:
+        return self._conversations.knowledge
+
+    async def _look_up(self) -> None:
+        self._looked_at = time.monotonic()
+        if self._missing is None:
+            self._known.looked_up(await look_up(self._launch))
+        else:
+            self._known.last_error = ErrorInfo.of(self._missing)
+
+    def _verdict(self) -> tuple[Status, str]:
+        known = self._known
+        if known.cli_version is None:
+            error = self._missing or ServiceError(
+                "cli_missing", "The claude CLI does not run. Reinstall claude-agent-sdk, or set CLAUDE_MAX_CLI_PATH."
+            )
+            return "unhealthy", error.message
+        if known.last_error and known.last_error.code in DEGRADING | {"not_authenticated"}:
+            return "degraded", known.last_error.message
+        if known.configured is False:
+            return "degraded", ADVICE["not_authenticated"]
+        if known.billed_to == "api_key" and self.settings.billing == "subscription":
+            return (
+                "degraded",
+                "An API key, not the subscription, would pay. Every request is refused until it is removed.",
+            )
+        return "healthy", "Service ready"
+
+
+def _auth(known: Knowledge) -> Auth:
+    proven = known.proven_at is not None
+    configured = proven or bool(known.configured)
+    state = "proven" if proven else "configured" if configured else "none"
+    return Auth(method=known.method, state=state, configured=configured, proven=proven, proven_at=known.proven_at)
+
+
+def _find(configured: Path | None) -> tuple[Path, ServiceError | None]:
+    try:
+        return find_cli(configured), None
+    except ServiceError as error:
+        return configured or Path("claude"), error

@@ -1,0 +1,106 @@
+"""What can be set, and the only place that reads the environment.
+
+In: `CLAUDE_MAX_*` variables. Out: one frozen `Settings`. Everything below takes plain values from it; nothing else
+looks at `os.environ`.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "XDG_CONFIG_HOME",
+    "CLAUDE_CONFIG_DIR",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+)
+"""The variables of this process that a CLI process gets too: what any program needs, and the subscription's login."""
+
+PASSED_ON_BY_PREFIX = ("ANTHROPIC_", "AWS_", "CLAUDE_CODE_USE_", "CLOUD_ML_", "GOOGLE_", "VERTEX_", "AZURE_")
+"""With `CLAUDE_MAX_BILLING=any`, every way of signing in that the CLI knows stays usable: these go on as well."""
+
+
+class Settings(BaseSettings):
+    """The settings of the server; every field is read from the variable named by its prefix and name."""
+
+    model_config = SettingsConfigDict(env_prefix="CLAUDE_MAX_", frozen=True, extra="ignore", populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Any but loopback needs `token`."""
+    port: int = Field(default=47291, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    token: SecretStr | None = None
+    """What callers must send as `Authorization: Bearer …`; without it, nothing is asked."""
+    url: str | None = None
+    """Where the commands find the server; without it, this machine's `port`."""
+    model: str = "sonnet"
+    """The model of a request that names none."""
+    concurrency: int = Field(default=8, ge=1)
+    """Requests that run at once."""
+    queue: int = Field(default=32, ge=0)
+    """Requests that wait beyond those; the next one is told `busy`."""
+    warm: int = Field(default=2, ge=0)
+    """Blank CLI processes that stand ready, about 110 MB each."""
+    timeout: float = Field(default=150.0, gt=0, le=3600)
+    """Seconds for one request, unless it says otherwise."""
+    park_seconds: float = Field(default=600.0, gt=0)
+    """Seconds that a process waits for the caller's tool results."""
+    billing: Literal["subscription", "any"] = "subscription"
+    """Who may pay. `subscription` refuses every request that something else would pay for."""
+    workspace_root: Path | None = Field(
+        default=None, validation_alias=AliasChoices("CLAUDE_MAX_WORKSPACE_ROOT", "WORKSPACE_ROOT")
+    )
+    """The folder that `workspace: "read"` opens to Claude."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Further `Host` names that requests may carry, comma-separated."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Further `Origin` values that requests may carry, comma-separated."""
+    upstream_url: str | None = None
+    """Where the CLI sends its requests instead of Anthropic's API (its `ANTHROPIC_BASE_URL`)."""
+    cli_path: Path | None = None
+    """The `claude` binary, instead of the one bundled with `claude-agent-sdk`."""
+    log_format: Literal["console", "json"] = "console"
+    """How log lines look."""
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+
+def cli_environment(settings: Settings) -> dict[str, str]:
+    """The part of this process's environment that a CLI process inherits: an allow-list.
+
+    An API key never gets through unless `billing` is `any`: with one in sight the CLI would bill the API account.
+    """
+    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    if settings.billing == "any":
+        inherited |= {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON_BY_PREFIX)}
+    if settings.upstream_url:
+        inherited["ANTHROPIC_BASE_URL"] = settings.upstream_url
+    return inherited

@@ -1,0 +1,50 @@
+"""An offline stand-in for the Anthropic Messages API, on loopback.
+
+In: the HTTP requests that the real `claude` CLI sends when `ANTHROPIC_BASE_URL` points here.
+Out: scripted answers (`Reply`, `Failure`), as server-sent events or JSON, and a record of every
+request as it came, so that a test can assert what reached upstream.
+
+It serves tests, benchmarks, `claude-max demo` and `--offline`. The serving path never imports it, and
+it knows nothing of workers, MCP or Pydantic AI.
+"""
+
+from claude_max_mcp.standin.api import Recorded, StandIn
+from claude_max_mcp.standin.failures import (
+    Failure,
+    account_blocked,
+    authentication_failed,
+    credit_too_low,
+    invalid_request,
+    model_not_found,
+    overloaded,
+    prompt_too_long,
+    request_too_large,
+    server_error,
+    throttled,
+    usage_limit,
+)
+from claude_max_mcp.standin.replies import RECORDED_USAGE, RedactedThinking, Reply, Text, Thinking, ToolUse, echo
+
+__all__ = [
+    "RECORDED_USAGE",
+    "Failure",
+    "Recorded",
+    "RedactedThinking",
+    "Reply",
+    "StandIn",
+    "Text",
+    "Thinking",
+    "ToolUse",
+    "account_blocked",
+    "authentication_failed",
+    "credit_too_low",
+    "echo",
+    "invalid_request",
+    "model_not_found",
+    "overloaded",
+    "prompt_too_long",
+    "request_too_large",
+    "server_error",
+    "throttled",
+    "usage_limit",
+]

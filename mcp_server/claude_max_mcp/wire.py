@@ -1,0 +1,311 @@
+"""The contract: what a caller may ask, and what comes back.
+
+In: the arguments of the tool `ask_claude`, validated here and nowhere else. Out: `AskRequest`, `AskResult`,
+`Health`. Blocks of a conversation stay the plain JSON of the Messages API: they are checked for what cannot be
+carried, and otherwise passed on as they are.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
+
+Json: TypeAlias = dict[str, Any]
+
+MAX_TIMEOUT = 3600.0
+"""The longest that one request may take, in seconds."""
+
+CARRIED_BLOCKS = frozenset({"text", "image", "document"})
+"""The kinds of content block that a single user message may hold."""
+
+NEXT_RELEASE = "It is planned for the next release."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Thinking(BaseModel):
+    """The Messages API's `thinking`."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["adaptive", "enabled", "disabled"]
+    budget_tokens: int | None = Field(default=None, ge=1024)
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class OutputConfig(_Strict):
+    """The Messages API's `output_config`."""
+
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: Json | None = None
+
+
+class AskRequest(_Strict):
+    """The arguments of `ask_claude`."""
+
+    prompt: Annotated[str | None, Field(description="Text for Claude, taken verbatim.")] = None
+    messages: Annotated[
+        list[Json] | None,
+        Field(description="A conversation as in the Messages API, instead of `prompt`."),
+    ] = None
+    system: Annotated[
+        str | list[Json] | None, Field(description="The system prompt: text, or Messages API text blocks.")
+    ] = None
+    model: Annotated[
+        str | None,
+        Field(
+            description="`sonnet`, `opus`, `haiku`, or a full model id.",
+            max_length=200,
+            pattern=r"^[\w.:@\[\]/-]+$",
+        ),
+    ] = None
+    tools: Annotated[list[Json] | None, Field(description="Tools that the caller will run itself.")] = None
+    tool_choice: Annotated[Json | None, Field(description="As in the Messages API.")] = None
+    thinking: Annotated[Thinking | None, Field(description="As in the Messages API.")] = None
+    output_config: Annotated[OutputConfig | None, Field(description="`effort` and `format`.")] = None
+    output_schema: Annotated[Json | None, Field(description="Short for `output_config.format`.")] = None
+    max_tokens: Annotated[int | None, Field(description="The most tokens to answer with.", ge=1)] = None
+    session_id: Annotated[str | None, Field(description="Go on with an earlier answer's conversation.")] = None
+    workspace: Annotated[
+        Literal["none", "read"], Field(description="`read` lets Claude read the server's workspace folder.")
+    ] = "none"
+    timeout: Annotated[float | None, Field(description="Seconds until giving up.", gt=0, le=MAX_TIMEOUT)] = None
+    stream: Annotated[
+        Literal["text", "events"],
+        Field(description="What progress messages hold: text, or raw stream events as JSON."),
+    ] = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_must_be_text(cls, data: Any) -> Any:
+        for text in _strings(data):
+            if "\x00" in text or _SURROGATE.search(text):
+                raise ValueError("text holds a NUL character or half a surrogate pair, which cannot be sent; remove it")
+        return data
+
+    @property
+    def content(self) -> str | list[Json]:
+        """What the user says: the prompt, or the content of the only message."""
+        if self.prompt is not None:
+            return self.prompt
+        assert self.messages is not None
+        return self.messages[0]["content"]
+
+    @property
+    def system_prompt(self) -> list[str]:
+        """The system prompt's texts, in order."""
+        if self.system is None or isinstance(self.system, str):
+            return [self.system] if self.system else []
+        return [block["text"] for block in self.system]
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parse_request(arguments: Json) -> AskRequest:
+    """Validate the arguments of `ask_claude`.
+
+    Raises:
+        RequestError: `invalid_request`, with the argument's name and what it takes; `unsupported`, with what to do.
+    """
+    try:
+        request = AskRequest.model_validate(arguments)
+    except ValidationError as error:
+        raise invalid(_explain(error)) from None
+    _check_carried(request)
+    _check_content(request)
+    return request
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+
+
+def _check_carried(request: AskRequest) -> None:
+    """Refuse by name what this version cannot carry."""
+    if request.messages is not None and len(request.messages) > 1:
+        raise unsupported("A conversation of several messages", NEXT_RELEASE)
+    if request.tools:
+        raise unsupported("`tools`", NEXT_RELEASE)
+    if request.tool_choice and request.tool_choice.get("type") not in ("auto", "none"):
+        raise unsupported("A forced `tool_choice`", NEXT_RELEASE)
+    if request.output_schema or (request.output_config and request.output_config.format):
+        raise unsupported("Structured output", NEXT_RELEASE)
+    if request.session_id:
+        raise unsupported("`session_id`", NEXT_RELEASE)
+    if request.workspace != "none":
+        raise unsupported("`workspace`", NEXT_RELEASE)
+
+
+def _check_content(request: AskRequest) -> None:
+    if (request.prompt is None) == (request.messages is None):
+        raise invalid("Give either `prompt` or `messages`.")
+    if request.messages is not None:
+        _check_message(request.messages)
+    content = request.content
+    if isinstance(content, str):
+        if not content.strip():
+            raise invalid("The prompt is empty. Say something.")
+    else:
+        _check_blocks(content)
+    if isinstance(request.system, list):
+        for block in request.system:
+            if block.get("type") != "text" or not isinstance(block.get("text"), str):
+                raise invalid("system: every block must be a text block.")
+
+
+def _check_message(messages: list[Json]) -> None:
+    if not messages:
+        raise invalid("messages: at least one is needed.")
+    if messages[0].get("role") != "user":
+        raise invalid("messages.0.role: the last message must be the user's.")
+    if not isinstance(messages[0].get("content"), (str, list)):
+        raise invalid("messages.0.content: text or a list of blocks is needed.")
+
+
+def _check_blocks(blocks: list[Any]) -> None:
+    if not blocks:
+        raise invalid("messages.0.content: at least one block is needed.")
+    for index, block in enumerate(blocks):
+        where = f"messages.0.content.{index}"
+        if not _is_block(block):
+            raise invalid(f"{where}: a block is an object with a `type`.")
+        kind = block["type"]
+        if kind not in CARRIED_BLOCKS:
+            raise unsupported(
+                f"{where}: a {kind!r} block", f"A user message may hold {', '.join(sorted(CARRIED_BLOCKS))}."
+            )
+        if kind == "text" and not str(block.get("text", "")).strip():
+            raise invalid(f"{where}.text: a text block must say something.")
+
+
+def _is_block(value: Any) -> TypeGuard[Json]:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+                yield from _strings(key)
+                yield from _strings(item)
+        case list():
+            for item in value:  # pyright: ignore[reportUnknownVariableType]
+                yield from _strings(item)
+        case _:
+            pass
+
+
+class Window(_Strict):
+    """One usage window of the subscription."""
+
+    utilization: float | None = Field(default=None, description="How much of it is used, 0 to 1.")
+    resets_at: int | None = Field(default=None, description="When it opens anew, in seconds since 1970.")
+
+
+class RateLimit(_Strict):
+    """The subscription's limits, as Anthropic last reported them."""
+
+    status: str = Field(description="`allowed`, `allowed_warning` or `rejected`.")
+    type: str | None = Field(default=None, description="The window that decides.")
+    resets_at: int | None = None
+    windows: dict[str, Window] = {}
+
+
+class ErrorInfo(_Strict):
+    """A typed error, for programs; `message` is for people."""
+
+    code: Code
+    message: str
+    status: int
+    retryable: bool
+    retry_after: float | None = None
+    resets_at: int | None = None
+    request_id: str | None = None
+
+    @classmethod
+    def of(cls, error: ClaudeMaxError) -> "ErrorInfo":
+        """The error as a caller sees it."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            status=error.status,
+            retryable=error.retryable,
+            retry_after=error.retry_after,
+            resets_at=error.resets_at,
+            request_id=error.request_id,
+        )
+
+
+BilledTo: TypeAlias = Literal["subscription", "api_key"]
+
+
+class AskResult(_Strict):
+    """What `ask_claude` answers with."""
+
+    success: bool
+    response: str = Field(default="", description="Claude's text.")
+    model: str | None = Field(default=None, description="The model that answered.")
+    stop_reason: str | None = None
+    session_id: str | None = None
+    usage: Json | None = Field(default=None, description="Token counts, as in the Messages API.")
+    message: Json | None = Field(default=None, description="The whole Messages API message.")
+    structured_output: Any = None
+    billed_to: BilledTo | None = None
+    rate_limit: RateLimit | None = None
+    duration_ms: int = 0
+    error: ErrorInfo | None = None
+
+    @classmethod
+    def failure(cls, error: ClaudeMaxError) -> "AskResult":
+        """The result of a request that failed before there was a message."""
+        return cls(success=False, error=ErrorInfo.of(error))
+
+
+class Auth(_Strict):
+    """The login: how, and whether it is only configured or proven by an answered request."""
+
+    method: str | None = None
+    state: Literal["none", "configured", "proven", "unknown"] = "unknown"
+    configured: bool = False
+    proven: bool = False
+    proven_at: int | None = Field(default=None, description="When a request was last answered, in seconds since 1970.")
+
+
+class PoolState(_Strict):
+    """The CLI processes."""
+
+    size: int
+    warm: int
+    starting: int
+    leased: int
+
+
+Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
+
+
+class Health(_Strict):
+    """What `health` answers with; the first five fields are the seed's."""
+
+    status: Status
+    claude_cli: Literal["available", "unavailable"]
+    workspace_root: str | None
+    purpose: str = "Max subscription integration via MCP"
+    message: str
+    cli_version: str | None
+    auth: Auth
+    billed_to: BilledTo | None
+    rate_limit: RateLimit | None
+    pool: PoolState
+    in_flight: int
+    queued: int
+    last_error: ErrorInfo | None
+    uptime: float = Field(description="Seconds since the server started.")

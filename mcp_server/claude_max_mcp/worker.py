@@ -1,0 +1,263 @@
+"""One unmodified `claude` process: how it is started, spoken to and ended.
+
+In: how to launch (`Launch`), control requests, user messages. Out: typed messages (`protocol`), in the order in
+which the CLI says them. A worker starts blank and becomes one conversation; what the conversation is about is not
+known here. This is the only module that imports `claude_agent_sdk`, and it takes just the bundled binary from it.
+
+The process leads a session of its own, so that ending it ends everything it started, and on Linux the kernel ends
+it when this server dies, however that happens.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import claude_agent_sdk
+from anyio.abc import ByteReceiveStream, Process
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from claude_max_mcp.beside import beside
+from claude_max_mcp.errors import ServiceError, without_credentials
+from claude_max_mcp.protocol import ControlReply, ControlRequest, ControlResponse, Json, Message, parse
+
+CALLER_TOOLS = "caller"
+"""The name under which the caller's tools are declared to the CLI, when they are."""
+
+ARGUMENTS = (
+    "--print",
+    *("--input-format", "stream-json"),
+    *("--output-format", "stream-json"),
+    "--verbose",
+    "--include-partial-messages",
+    *("--tools", ""),
+    *("--setting-sources", ""),
+    "--strict-mcp-config",
+    "--no-session-persistence",
+    *("--permission-mode", "dontAsk"),
+    *("--allowedTools", f"mcp__{CALLER_TOOLS}"),
+)
+"""What makes a process blank: no tools, no settings, no memory of its own, nothing asked of a person."""
+
+MAX_RETRIES = 2
+"""How often the CLI tries again when Anthropic is overloaded; its own default of ten takes three minutes."""
+
+FIXED_ENVIRONMENT = {
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_MAX_RETRIES": str(MAX_RETRIES),
+    # One request is one message: no second attempt without streaming, no comment sent after a refusal.
+    "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    # Thinking comes as the Messages API gives it, not reworded for a terminal.
+    "CLAUDE_CODE_THINKING_DISPLAY_UPDATES": "0",
+    "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
+    "ENABLE_TOOL_SEARCH": "false",
+    "BUN_JSC_useDFGJIT": "0",
+}
+"""Set for every process. The last one saves a fifth of the time to the first event: short lives repay no optimiser."""
+
+CLOSE_DEADLINE = 5.0
+"""Seconds within which the kernel must have ended a killed process."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a process is started: the binary, its whole environment, its working folder, the model it starts with."""
+
+    cli: Path
+    environment: Mapping[str, str]
+    folder: Path
+    model: str
+
+    def command(self) -> list[str]:
+        command = [str(self.cli), *ARGUMENTS, "--model", self.model]
+        setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+        return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+
+
+def find_cli(configured: Path | None = None) -> Path:
+    """The `claude` binary to run: the configured one, else the one in the wheel of `claude-agent-sdk`.
+
+    Raises:
+        ServiceError: `cli_missing`, there is no such file.
+    """
+    path = configured or Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise ServiceError(
+            "cli_missing",
+            f"There is no claude CLI at {path}. Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
+        )
+    return path
+
+
+@dataclass(eq=False)
+class _Waiter:
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    reply: ControlReply | None = None
+
+
+class Worker:
+    """A running process. `started(launch)` gives one."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._outgoing, self._incoming = anyio.create_memory_object_stream[Message](math.inf)
+        self._waiters: dict[str, _Waiter] = {}
+        self._requests = 0
+        self._stderr = b""
+        self.alive = True
+        """Whether the process can still be spoken to."""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def control(self, *requests: Json) -> list[Json]:
+        """Send control requests in one go and wait for all their replies.
+
+        Raises:
+            ServiceError: `cli_failed`, the CLI refused one or died.
+        """
+        waiters = [(request, self._number(request)) for request in requests]
+        await self._write(*(numbered for _, (numbered, _) in waiters))
+        return [await self._settled(request, waiter) for request, (_, waiter) in waiters]
+
+    async def say(self, content: str | list[Json]) -> None:
+        """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything."""
+        message = {"role": "user", "content": content}
+        await self._write({"type": "user", "message": message, "parent_tool_use_id": None, "client_composed": True})
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """What the CLI says from here on, until it ends."""
+        async for message in self._incoming:
+            yield message
+
+    def kill(self) -> None:
+        """End the process and all it started, at once. Nothing is awaited, so nothing can get in between."""
+        self.alive = False
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def forget(self) -> None:
+        """Drop what nobody read. Its keeper calls this, last."""
+        self._outgoing.close()
+        self._incoming.close()
+
+    def failure(self) -> ServiceError:
+        """Why the process is gone, as far as it said so."""
+        last = self._stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        said = f" Its last words: {without_credentials(last)[:300]!r}." if last else ""
+        code = self._process.returncode
+        return ServiceError(
+            "cli_failed",
+            f"The claude process ended before it answered (exit code {code}).{said} "
+            "Try again; if it stays, look at `claude-max status`.",
+        )
+
+    def _number(self, request: Json) -> tuple[Json, _Waiter]:
+        self._requests += 1
+        number = str(self._requests)
+        waiter = self._waiters[number] = _Waiter()
+        return {"type": "control_request", "request_id": number, "request": request}, waiter
+
+    async def _settled(self, request: Json, waiter: _Waiter) -> Json:
+        await waiter.settled.wait()
+        if waiter.reply is None:
+            raise self.failure()
+        if waiter.reply.subtype == "error":
+            raise ServiceError(
+                "cli_failed", f"The CLI refused {request['subtype']!r}: {without_credentials(waiter.reply.error)}"
+            )
+        return waiter.reply.response
+
+    async def _write(self, *messages: Json) -> None:
+        lines = "".join(json.dumps(message) + "\n" for message in messages)
+        assert self._process.stdin is not None
+        try:
+            await self._process.stdin.send(lines.encode())
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise self.failure() from None
+
+    async def listen(self) -> None:
+        """Read what the process says until it ends. Its keeper runs this, once."""
+        assert self._process.stdout is not None
+        try:
+            async for line in _lines(self._process.stdout):
+                await self._hear(line)
+        finally:
+            self.alive = False
+            self._outgoing.close()
+            for waiter in self._waiters.values():
+                waiter.settled.set()
+
+    async def _hear(self, line: bytes) -> None:
+        try:
+            message = parse(from_json(line))
+        except (ValueError, ValidationError):
+            return  # not a message: some runtimes print warnings on the same stream
+        match message:
+            case ControlResponse(response=reply):
+                if (waiter := self._waiters.pop(reply.request_id, None)) is not None:
+                    waiter.reply = reply
+                    waiter.settled.set()
+            case ControlRequest(request_id=number, request=request):
+                error = f"this host does not answer {request.get('subtype')!r}"
+                reply = {"subtype": "error", "request_id": number, "error": error}
+                await self._write({"type": "control_response", "response": reply})
+            case _:
+                self._outgoing.send_nowait(message)
+
+    async def collect_stderr(self) -> None:
+        """Keep the end of what the process complains about. Its keeper runs this, once."""
+        assert self._process.stderr is not None
+        async for chunk in self._process.stderr:
+            self._stderr = (self._stderr + chunk)[-4096:]
+
+
+@asynccontextmanager
+async def started(launch: Launch) -> AsyncGenerator[Worker]:
+    """Run a blank process for the length of a block; leaving it kills the process.
+
+    Raises:
+        ServiceError: `cli_missing`, the binary cannot be run.
+    """
+    find_cli(launch.cli)
+    try:
+        process = await anyio.open_process(
+            launch.command(), env=launch.environment, cwd=launch.folder, start_new_session=True
+        )
+    except OSError as error:
+        raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error
+    worker = Worker(process)
+    try:
+        async with beside(worker.listen, worker.collect_stderr):
+            yield worker
+    finally:
+        worker.kill()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE):
+            await process.aclose()
+        worker.forget()
+
+
+async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
+    """Split a stream at its line ends, without a limit on the length of a line."""
+    parts: list[bytes] = []
+    async for chunk in stream:
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join([*parts, line])
+            parts.clear()
+        parts.append(rest)

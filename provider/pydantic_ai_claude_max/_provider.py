@@ -1,0 +1,101 @@
+"""The provider: Anthropic's SDK over a claude-max server, for Pydantic AI."""
+
+from types import TracebackType
+from typing import Final, Self, cast
+
+import httpx2
+from anthropic import AsyncAnthropic
+from pydantic_ai.models import infer_model_profile
+from pydantic_ai.profiles import ModelProfile, merge_profile
+from pydantic_ai.profiles.anthropic import AnthropicModelProfile, anthropic_model_profile
+from pydantic_ai.providers import Provider
+from pydantic_ai.providers.anthropic import AnthropicJsonSchemaTransformer, AsyncAnthropicClient
+
+from ._client import server_url
+from ._names import CURRENT, full_id
+from ._transport import MessagesTransport
+
+ROUTE: Final = AnthropicModelProfile(
+    json_schema_transformer=AnthropicJsonSchemaTransformer,
+    supports_forced_tool_choice=False,
+    supported_native_tools=frozenset(),
+    anthropic_accepts_file_and_container_ids=False,
+    anthropic_binds_thinking_blocks=False,
+    anthropic_disables_thinking_with_between_tools=False,
+    # No model can be sent any through the CLI; `ClaudeMaxModel` takes them out, silently as Pydantic AI has it.
+    anthropic_disallows_sampling_settings=False,
+    anthropic_supports_fast_speed=False,
+    anthropic_supports_task_budgets=False,
+    anthropic_supports_message_batches=False,
+    anthropic_count_tokens_accepts_server_tools=False,
+)
+"""What is true of this way to Claude, whichever model it is."""
+
+
+class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
+    """Reaches Claude through a claude-max server, on the subscription of the person who runs it.
+
+    Entered (`async with agent` does it), it keeps one session with the server; otherwise every request opens
+    one, so that `run_sync` may be called from anywhere, again and again.
+
+    Args:
+        base_url: the server's MCP endpoint; `CLAUDE_MAX_URL` or `http://127.0.0.1:47291/mcp` by default.
+        token: what the server asks callers for; `CLAUDE_MAX_TOKEN` by default.
+    """
+
+    def __init__(self, base_url: str | None = None, *, token: str | None = None) -> None:
+        self._base_url = server_url(base_url)
+        self._transport = MessagesTransport(self._base_url, token)
+        self._anthropic = AsyncAnthropic(
+            # A constant: without it the SDK would look for a key in the environment. It goes nowhere.
+            api_key="unused",
+            # Not the server's address: nothing is ever posted there, and telemetry would say so.
+            base_url="http://claude-max.invalid",
+            max_retries=0,
+            timeout=None,
+            http_client=httpx2.AsyncClient(transport=self._transport, trust_env=False),
+        )
+
+    @property
+    def name(self) -> str:
+        return "claude-max"
+
+    @property
+    def canonical_system(self) -> str:
+        # Signatures of thinking come from Anthropic and are verified there.
+        return "anthropic"
+
+    @property
+    def base_url(self) -> str:
+        return self._base_url
+
+    @property
+    def client(self) -> AsyncAnthropic:
+        return self._anthropic
+
+    @staticmethod
+    def model_profile(model_name: str) -> ModelProfile | None:
+        model_id = full_id(model_name)
+        family = cast(AnthropicModelProfile, anthropic_model_profile(model_id) or {})
+        # The CLI knows one way of turning thinking off, and the current models do not take it.
+        always = family.get("thinking_always_enabled") or model_id in CURRENT.values()
+        own = AnthropicModelProfile(
+            thinking_always_enabled=bool(always),
+            context_window=infer_model_profile(f"anthropic:{model_id}").get("context_window"),
+        )
+        return merge_profile(family, ROUTE, own)
+
+    async def __aenter__(self) -> Self:
+        await self._transport.client().__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return await super().__aexit__(exc_type, exc_val, exc_tb)
+        finally:
+            await self._transport.client().__aexit__(exc_type, exc_val, exc_tb)

@@ -1,0 +1,43 @@
+"""What every test shares: one event loop for the session, and an environment that is nobody's."""
+
+import os
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+from claude_max_mcp.standin import StandIn
+
+from tests.house import House, serving
+
+for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:
+    del os.environ[_name]  # an inherited login or setting would change, or pay for, what is tested
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def shared_house() -> AsyncGenerator[House]:
+    async with serving() as house:
+        yield house
+
+
+@pytest.fixture
+def house(shared_house: House) -> Iterator[House]:
+    """A server with default settings and the real CLI, on a stand-in that nothing is scripted for."""
+    shared_house.standin.reset()
+    yield shared_house
+
+
+@pytest.fixture
+def standin(house: House) -> StandIn:
+    """The stand-in behind `house`."""
+    return house.standin
+
+
+@pytest.fixture
+async def own_standin() -> AsyncGenerator[StandIn]:
+    """A stand-in of the test's own, for a server of its own."""
+    async with StandIn.running() as standin:
+        yield standin

@@ -1,0 +1,1 @@
+"""The provider, the server and the real CLI together."""

@@ -1,0 +1,49 @@
+"""Every example and the demo run as a user would run them."""
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.house import PATH, House
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+async def run(*command: str, home: Path, **environment: str) -> tuple[int, str]:
+    """Run a command with an environment of its own; its exit code and what it printed."""
+    complete = {"PATH": PATH, "HOME": str(home), "COLUMNS": "100", **environment}
+    if "SSL_CERT_FILE" in os.environ:
+        complete["SSL_CERT_FILE"] = os.environ["SSL_CERT_FILE"]
+    with anyio.fail_after(60):
+        done = await anyio.run_process(command, check=False, env=complete, cwd=home)
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+async def test_an_example_answers(house: House, example: Path, tmp_path: Path) -> None:
+    code, printed = await run(sys.executable, str(example), home=tmp_path, CLAUDE_MAX_URL=house.url)
+    assert code == 0, printed
+    assert "This is the stand-in" in printed
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_read_in_a_minute(example: Path) -> None:
+    assert len(example.read_text().splitlines()) <= 40
+
+
+async def test_the_error_example_says_what_to_do_when_no_server_runs(tmp_path: Path) -> None:
+    example = str(ROOT / "examples" / "error_handling.py")
+    code, printed = await run(sys.executable, example, home=tmp_path, CLAUDE_MAX_URL="http://127.0.0.1:9/mcp")
+    assert code == 0, printed
+    assert "not running" in printed and "claude-max serve" in printed
+
+
+async def test_the_demo_shows_the_main_job_and_says_what_is_not_real(tmp_path: Path) -> None:
+    code, printed = await run(sys.executable, "-m", "claude_max_mcp", "demo", home=tmp_path)
+    assert code == 0, printed
+    for expected in ("Stand-in: only the model", "One answer", "streamed", "in parallel", "ModelRateLimitError"):
+        assert expected in printed

@@ -1,0 +1,69 @@
+"""The subscription pays, or nothing is sent."""
+
+from pathlib import Path
+
+import pytest
+from claude_max_mcp.settings import Settings
+from claude_max_mcp.settings import cli_environment as inherited_environment
+from claude_max_mcp.standin import StandIn
+
+from tests.house import cli_environment, serving
+
+KEY = "sk-ant-api03-invented"
+
+
+async def test_a_cli_that_would_bill_an_api_key_is_refused_and_upstream_sees_nothing(
+    own_standin: StandIn, tmp_path: Path
+) -> None:
+    environment = cli_environment(own_standin.url, tmp_path, ANTHROPIC_API_KEY=KEY)
+    async with serving(own_standin, environment=environment, warm=1) as house:
+        result = await house.ask(prompt="hello", model="claude-sonnet-4-6", output_config={"effort": "low"})
+        health = await house.service.health()
+    assert result.error and result.error.code == "billing_guard"
+    assert "ANTHROPIC_API_KEY" in result.error.message and KEY not in result.model_dump_json()
+    assert own_standin.requests == []
+    assert (health.status, health.billed_to) == ("degraded", "api_key")
+
+
+async def test_any_payer_is_allowed_when_the_owner_says_so_and_the_result_names_it(
+    own_standin: StandIn, tmp_path: Path
+) -> None:
+    environment = cli_environment(own_standin.url, tmp_path, ANTHROPIC_API_KEY=KEY)
+    async with serving(own_standin, environment=environment, warm=0, billing="any") as house:
+        result = await house.ask(prompt="hello")
+    assert result.success and result.billed_to == "api_key"
+    assert own_standin.requests[0].headers["x-api-key"] == KEY
+
+
+async def test_without_a_login_nothing_is_sent_and_the_caller_hears_how_to_log_in(
+    own_standin: StandIn, tmp_path: Path
+) -> None:
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        result = await house.ask(prompt="hello")
+        health = await house.service.health()
+    assert result.error and (result.error.code, result.error.status) == ("not_authenticated", 401)
+    assert "authentication" in result.error.message and "claude-max login" in result.error.message
+    assert own_standin.requests == []
+    assert (health.status, health.auth.state) == ("degraded", "none")
+
+
+def test_an_api_key_of_the_server_never_reaches_the_cli(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_USE_BEDROCK"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("CLAUDECODE", "1")
+    monkeypatch.setenv("CLAUDE_CODE_ENTRYPOINT", "cli")
+    monkeypatch.setenv("CLAUDE_MAX_TOKEN", "secret")
+    monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-invented")
+    environment = inherited_environment(Settings())
+    assert KEY not in environment.values()
+    assert not environment.keys() & {"CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_MAX_TOKEN"}
+    assert environment["CLAUDE_CODE_OAUTH_TOKEN"] == "sk-ant-oat01-invented"
+
+
+def test_with_any_payer_every_login_of_the_cli_stays_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "AWS_PROFILE")
+    for name in names:
+        monkeypatch.setenv(name, "x")
+    assert inherited_environment(Settings(billing="any")).keys() >= set(names)

@@ -1,0 +1,149 @@
+"""Every error of upstream, through the real CLI, becomes the typed error that DESIGN names."""
+
+import json
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from claude_max_mcp import standin as api
+from claude_max_mcp.standin import Failure, Reply, Text
+
+from tests.house import House
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "status", "retryable", "advice"),
+    [
+        (api.authentication_failed(), "auth_expired", 401, False, "claude-max login"),
+        (api.account_blocked(), "account_blocked", 403, False, "administrator"),
+        (api.credit_too_low(), "api_key_billing", 402, False, "API key"),
+        (api.usage_limit(), "usage_limit", 429, True, "resets"),
+        (api.throttled(), "throttled", 429, True, "not your usage limit"),
+        (api.overloaded(), "overloaded", 529, True, "Try again"),
+        (api.server_error(), "overloaded", 500, True, "Try again"),
+        (api.prompt_too_long(), "prompt_too_long", 400, False, "Shorten"),
+        (api.request_too_large(), "request_too_large", 413, False, "smaller images"),
+        (api.model_not_found(), "model_not_found", 404, False, "sonnet, opus or haiku"),
+        (api.invalid_request(), "invalid_request", 400, False, "non-empty content"),
+    ],
+    ids=lambda value: value.message[:24] if isinstance(value, Failure) else "",
+)
+async def test_an_error_of_upstream_is_typed(
+    house: House, failure: Failure, code: str, status: int, retryable: bool, advice: str
+) -> None:
+    house.standin.script(lambda request: failure)
+    with anyio.fail_after(15):
+        result = await house.ask(prompt="hello")
+    assert not result.success and result.message is None
+    assert result.error
+    assert (result.error.code, result.error.status, result.error.retryable) == (code, status, retryable)
+    assert advice in result.error.message
+    assert result.error.request_id == "req_standin"
+
+
+async def test_a_usage_limit_says_when_it_resets(house: House) -> None:
+    house.standin.enqueue(api.usage_limit(resets_in=1800))
+    result = await house.ask(prompt="hello")
+    assert result.error and result.error.retry_after
+    assert 1700 < result.error.retry_after <= 1800
+    assert result.error.resets_at is not None
+
+
+async def test_a_login_problem_says_authentication_and_how_to_log_in(house: House) -> None:
+    house.standin.script(lambda request: api.authentication_failed())
+    result = await house.ask(prompt="hello")
+    assert result.error
+    assert "authentication" in result.error.message.lower()
+    assert "setup-token" in result.error.message
+
+
+async def test_an_overloaded_upstream_is_reported_after_few_retries_each_shown(house: House) -> None:
+    house.standin.script(lambda request: api.overloaded())
+    with anyio.fail_after(15):
+        shown, _ = await house.listen(prompt="hello")
+    assert len(house.standin.requests) == 3
+    assert [text[:12] for text in shown] == ["[overloaded:", "[overloaded:"]
+
+
+async def test_an_upstream_that_recovers_is_answered_as_if_nothing_had_been(house: House) -> None:
+    house.standin.enqueue(api.overloaded(), Reply(content=(Text("here I am"),)))
+    result = await house.ask(prompt="hello")
+    assert result.success and result.response == "here I am"
+
+
+async def test_timeout_wins_over_retries_and_over_a_silent_upstream(house: House) -> None:
+    house.standin.script(lambda request: Reply(hold=anyio.Event()))
+    with anyio.fail_after(10):
+        result = await house.ask(prompt="hello", timeout=0.5)
+    assert result.error and (result.error.code, result.error.status) == ("timeout", 504)
+    assert "0.5 s" in result.error.message
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(garbage=b"<html>not an event stream</html>"),
+        Reply(content=(Text("one two three"),), cut_after=0),
+        Reply(content=(Text("one two three four"),), cut_after=2),
+    ],
+    ids=["garbage", "cut before the first word", "cut after two words"],
+)
+async def test_a_broken_answer_is_an_error_and_never_a_success(house: House, reply: Reply) -> None:
+    house.standin.script(lambda request: reply)
+    with anyio.fail_after(15):
+        result = await house.ask(prompt="hello")
+    assert result.error and (result.error.code, result.error.retryable) == ("overloaded", True)
+    assert not result.success
+
+
+async def test_a_stream_cut_before_its_first_word_is_tried_again_unnoticed(house: House) -> None:
+    house.standin.enqueue(Reply(cut_after=0), Reply(content=(Text("whole"),)))
+    heard, result = await house.listen(prompt="hello", stream="events")
+    assert result.response == "whole"
+    kinds = [json.loads(message)["type"] for message in heard]
+    assert [kind for kind in kinds if kind != "retry"] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+
+
+async def test_an_empty_answer_is_an_error_that_still_carries_the_message(house: House) -> None:
+    house.standin.script(lambda request: Reply(content=()))
+    result = await house.ask(prompt="hello")
+    assert result.error and result.error.code == "empty_answer"
+    assert result.message and result.message["content"] == []
+    assert len(house.standin.requests) == 1, "the CLI must not ask for more by itself"
+
+
+@pytest.mark.parametrize("stop_reason", ["max_tokens", "refusal"])
+async def test_one_request_is_one_message_where_the_cli_would_go_on_by_itself(house: House, stop_reason: str) -> None:
+    house.standin.script(lambda request: Reply(content=(Text("I can"),), stop_reason=stop_reason))
+    result = await house.ask(prompt="hello")
+    assert result.success and result.response == "I can"
+    assert result.stop_reason == stop_reason
+    assert await _requests_once_settled(house) == 1
+
+
+async def _requests_once_settled(house: House) -> int:
+    """Requests so far, once every process of the answered call is gone."""
+    with anyio.fail_after(10):
+        while (await house.service.health()).pool.leased:
+            await checkpoint()
+    return len(house.standin.requests)
+
+
+async def test_the_next_request_after_a_failure_is_answered(house: House) -> None:
+    house.standin.enqueue(api.credit_too_low(), api.credit_too_low())
+    assert (await house.ask(prompt="hello")).error
+    house.standin.reset()
+    assert (await house.ask(prompt="hello")).success
+
+
+async def test_no_credential_is_ever_in_an_error(house: House) -> None:
+    house.standin.script(lambda request: api.invalid_request("bad header: Bearer sk-ant-oat01-invented"))
+    result = await house.ask(prompt="hello")
+    assert result.error and "sk-ant-oat01" not in result.model_dump_json()

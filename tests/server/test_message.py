@@ -1,0 +1,119 @@
+"""A message put together from its events is the message that a request without streaming gets."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from claude_max_mcp.message import MessageBuilder
+from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
+from dirty_equals import IsStr
+
+Json = dict[str, Any]
+
+
+def built(events: list[Json]) -> MessageBuilder:
+    builder = MessageBuilder()
+    for event in events:
+        builder.add(event)
+    return builder
+
+
+REPLIES = {
+    "text": Reply(content=(Text("Paris is the capital of France."),)),
+    "text of blanks": Reply(content=(Text("  \n"),)),
+    "text of every kind": Reply(content=(Text("é, 😀, \u2028, 👨‍👩‍👧 and\ttabs\r\n"),)),
+    "several texts": Reply(content=(Text("one"), Text("two"), Text("three"))),
+    "thinking with its signature": Reply(content=(Thinking("Let me see.", "c2ln"), Text("Yes."))),
+    "thinking that is omitted": Reply(content=(Thinking("", "c2ln"), Text("Yes."))),
+    "redacted thinking": Reply(content=(RedactedThinking("cmVk"), Text("Yes."))),
+    "a call of a tool": Reply(content=(ToolUse("look", {"at": ["this", {"and": None}], "é": 1.5, "no": False}),)),
+    "a call without arguments": Reply(content=(ToolUse("look"),)),
+    "parallel calls": Reply(content=(Text("Both."), ToolUse("a", {"x": 1}), ToolUse("a", {"x": 2}))),
+    "all kinds": Reply(content=(Thinking("hm"), RedactedThinking(), Text("a"), ToolUse("t", {"q": "b"}), Text("c"))),
+    "nothing at all": Reply(content=()),
+    "max_tokens": Reply(content=(Text("cut"),), stop_reason="max_tokens"),
+    "a refusal": Reply(content=(), stop_reason="refusal"),
+    "its own usage": Reply(usage={"input_tokens": 1, "output_tokens": 2, "service_tier": "standard"}),
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
+def test_the_whole_message_is_the_one_that_was_not_streamed(reply: Reply) -> None:
+    builder = built(list(reply.events("claude-sonnet-5-5")))
+    assert builder.complete
+    assert builder.message == {**reply.message("claude-sonnet-5-5"), "id": IsStr(regex="msg_.+")}
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
+def test_a_message_is_incomplete_until_its_last_event(reply: Reply) -> None:
+    events = list(reply.events("claude-sonnet-5-5"))
+    for count in range(len(events)):
+        assert not built(events[:count]).complete
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
+def test_the_events_are_left_as_they_were(reply: Reply) -> None:
+    events = list(reply.events("claude-sonnet-5-5"))
+    before = deepcopy(events)
+    built(events)
+    assert events == before
+
+
+def test_the_text_is_that_of_all_text_blocks_and_of_no_other() -> None:
+    reply = Reply(content=(Thinking("not this"), Text("one "), ToolUse("nor", {"text": "this"}), Text("two")))
+    assert built(list(reply.events("m"))).text == "one two"
+
+
+def test_before_the_first_event_there_is_nothing() -> None:
+    builder = MessageBuilder()
+    assert (builder.message, builder.text, builder.stop_reason, builder.complete) == ({}, "", None, False)
+
+
+def test_a_stop_without_a_reason_completes_nothing() -> None:
+    events = [event for event in Reply().events("m") if event["type"] != "message_delta"]
+    builder = built(events)
+    assert (builder.complete, builder.stop_reason) == (False, None)
+
+
+def test_a_second_start_begins_anew() -> None:
+    events = list(Reply(content=(Text("lost"),)).events("m"))[:-2]
+    builder = built([*events, *Reply(content=(Text("kept"),)).events("m")])
+    assert (builder.text, builder.complete) == ("kept", True)
+
+
+def test_the_arguments_of_a_call_may_come_in_any_pieces() -> None:
+    call = ToolUse("look", {"at": 'é \\ "quoted"', "deep": {"er": [1, 2]}})
+    (delta,) = call.deltas()
+    start, *_, stop, end, last = Reply(content=(call,)).events("m")
+    begin = {"type": "content_block_start", "index": 0, "content_block": call.start()}
+    pieces = [{**delta, "partial_json": letter} for letter in ["", *delta["partial_json"], ""]]
+    deltas = [{"type": "content_block_delta", "index": 0, "delta": piece} for piece in pieces]
+    assert built([start, begin, *deltas, stop, end, last]).message["content"] == [call.block()]
+
+
+def test_citations_are_collected_in_order() -> None:
+    start, begin, *_, stop, end, last = Reply(content=(Text("said"),)).events("m")
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {"cited_text": t}}}
+        for t in ("first", "second")
+    ]
+    (block,) = built([start, begin, *deltas, stop, end, last]).message["content"]
+    assert block["citations"] == [{"cited_text": "first"}, {"cited_text": "second"}]
+
+
+def test_the_last_word_on_usage_and_the_stop_sequence_counts() -> None:
+    *events, end, last = Reply().events("m")
+    end = {**end, "delta": {"stop_reason": "stop_sequence", "stop_sequence": "END"}, "usage": {"output_tokens": 99}}
+    message = built([*events, end, last]).message
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "END")
+    assert message["usage"] == {**Reply().usage, "output_tokens": 99}
+
+
+def test_events_and_deltas_of_a_later_api_change_nothing() -> None:
+    start, begin, *rest = Reply(content=(Text("as ever"),)).events("m")
+    unknown = [
+        {"type": "ping"},
+        {"type": "weather", "temperature": 21},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "hologram_delta", "hologram": "…"}},
+    ]
+    assert built([start, begin, *unknown, *rest]).text == "as ever"

@@ -1,0 +1,307 @@
+"""Workers are used once, started ahead, and replaced."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import anyio
+import pytest
+from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.pool import Pool, PoolStats
+
+from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge
+from tests.virtual import in_virtual_time, settled
+
+
+@in_virtual_time
+async def test_workers_stand_ready_before_anyone_asks() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=2)
+    async with pool.open():
+        await settled()
+        assert pool.stats == PoolStats(size=2, warm=2, starting=0, leased=0)
+    assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
+
+
+@in_virtual_time
+async def test_a_ready_worker_is_leased_without_waiting() -> None:
+    pool = Pool(Forge(takes=lambda: 1.0), warm=1)
+    async with pool.open():
+        await anyio.sleep(2)
+        before = anyio.current_time()
+        async with pool.lease() as worker:
+            assert (worker.number, anyio.current_time()) == (1, before)
+
+
+@in_virtual_time
+async def test_a_worker_serves_one_lease_and_is_replaced_while_it_serves() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=1)
+    async with pool.open():
+        await settled()
+        async with pool.lease() as first:
+            await settled()
+            assert pool.stats == PoolStats(size=2, warm=1, starting=0, leased=1)
+            async with pool.lease() as second:
+                assert (first.number, second.number) == (1, 2)
+        await settled()
+        assert forge.live == {3}
+        async with pool.lease() as third:
+            assert third.number == 3
+    assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
+
+
+@in_virtual_time
+async def test_the_worker_that_was_ready_first_is_leased_first() -> None:
+    pool = Pool(Forge(), warm=3)
+    async with pool.open():
+        await settled()
+        async with pool.lease() as first, pool.lease() as second, pool.lease() as third:
+            assert [first.number, second.number, third.number] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("warm", [0, 1, 3])
+@in_virtual_time
+async def test_who_waits_longest_gets_the_next_worker(warm: int) -> None:
+    seconds = count(1)
+    pool = Pool(Forge(takes=lambda: next(seconds)), warm=warm)
+    served = list[int]()
+
+    async def caller(number: int) -> None:
+        async with pool.lease():
+            served.append(number)
+
+    async with pool.open(), anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(caller, number)
+            await anyio.sleep(0.05)
+    assert served == list(range(8))
+
+
+@in_virtual_time
+async def test_a_worker_is_closed_after_its_lease_even_when_the_lease_failed() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=0)
+    error = KeyError("the caller's own")
+    async with pool.open():
+        with pytest.raises(KeyError) as caught:
+            async with pool.lease():
+                raise error
+        await settled()
+        assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
+    assert caught.value is error
+
+
+@in_virtual_time
+async def test_a_failed_start_reaches_the_one_who_waits_at_once_and_the_next_is_served() -> None:
+    pool = Pool(Forge(fails=1), warm=0, retry_delay=30)
+    async with pool.open():
+        with pytest.raises(OSError, match="cannot start"):
+            async with pool.lease():
+                pytest.fail("there was no worker")
+        assert anyio.current_time() == 0
+        async with pool.lease() as worker:
+            assert worker.number == 2
+
+
+@in_virtual_time
+async def test_a_failed_start_reaches_one_waiter_and_not_the_others() -> None:
+    pool = Pool(Forge(takes=lambda: 1.0, fails=1), warm=0)
+    outcomes = list[str]()
+
+    async def caller() -> None:
+        try:
+            async with pool.lease():
+                outcomes.append("served")
+        except OSError as error:
+            outcomes.append(str(error))
+
+    async with pool.open(), anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(caller)
+    assert sorted(outcomes) == ["cannot start", "served", "served"]
+
+
+@in_virtual_time
+async def test_a_start_that_failed_with_nobody_waiting_is_tried_again_after_a_while() -> None:
+    forge = Forge(fails=3)
+    pool = Pool(forge, warm=1, retry_delay=10)
+    async with pool.open():
+        await anyio.sleep(29)
+        assert (forge.started, pool.stats.warm) == (3, 0)
+        await anyio.sleep(2)
+        assert (forge.started, pool.stats.warm) == (4, 1)
+
+
+@in_virtual_time
+async def test_the_same_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    pool = Pool(Forge(fails=5), warm=1, retry_delay=10)
+    async with pool.open():
+        await anyio.sleep(100)
+    assert [record.getMessage() for record in caplog.records] == ["a worker failed: cannot start"]
+
+
+async def refusal(pool: Pool[FakeWorker]) -> str:
+    with pytest.raises(ServiceError) as caught:
+        async with pool.lease():
+            pytest.fail("a closed pool has no worker")
+    return caught.value.code
+
+
+@in_virtual_time
+async def test_a_pool_that_is_not_open_refuses() -> None:
+    pool = Pool(Forge(), warm=1)
+    assert await refusal(pool) == "cancelled"
+    async with pool.open():
+        await settled()
+    assert await refusal(pool) == "cancelled"
+
+
+@in_virtual_time
+async def test_closing_the_pool_refuses_everyone_who_waits() -> None:
+    forge = Forge(takes=lambda: 60.0)
+    pool, codes = Pool(forge, warm=0), list[str]()
+
+    async def caller() -> None:
+        codes.append(await refusal(pool))
+
+    async with anyio.create_task_group() as tasks:
+        async with pool.open():
+            for _ in range(3):
+                tasks.start_soon(caller)
+            await settled()
+        assert anyio.current_time() < 1, "it did not wait for workers that nobody will use"
+    assert codes == ["cancelled"] * 3
+    assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
+
+
+@in_virtual_time
+async def test_closing_the_pool_closes_the_workers_that_are_still_leased() -> None:
+    forge, leaving = Forge(), anyio.Event()
+    pool = Pool(forge, warm=2)
+
+    async def caller() -> None:
+        async with pool.lease():
+            await leaving.wait()
+
+    async with anyio.create_task_group() as tasks:
+        async with pool.open():
+            tasks.start_soon(caller)
+            await settled()
+            assert len(forge.live) == 3
+        assert forge.live == set()
+        leaving.set()
+    assert pool.stats == NOTHING_LEFT
+
+
+@in_virtual_time
+async def test_renewing_replaces_the_workers_that_stand_ready_and_leaves_the_leased_ones() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=2)
+    async with pool.open():
+        await settled()
+        async with pool.lease() as leased:
+            await settled()
+            assert forge.live == {1, 2, 3}
+            pool.renew()
+            await settled()
+            assert forge.live == {leased.number, 4, 5}
+            assert leased.alive
+
+
+@in_virtual_time
+async def test_a_closed_pool_can_be_renewed_to_no_effect() -> None:
+    forge = Forge()
+    Pool(forge, warm=2).renew()
+    await settled()
+    assert forge.started == 0
+
+
+@in_virtual_time
+async def test_a_worker_that_nobody_took_is_replaced_when_it_is_old() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=1, max_age=100)
+    async with pool.open():
+        await anyio.sleep(99)
+        assert forge.live == {1}
+        await anyio.sleep(2)
+        assert forge.live == {2}
+        assert pool.stats == PoolStats(size=1, warm=1, starting=0, leased=0)
+
+
+@in_virtual_time
+async def test_a_leased_worker_does_not_grow_too_old() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=0, max_age=100)
+    async with pool.open():
+        async with pool.lease() as worker:
+            await anyio.sleep(1000)
+            assert forge.live == {worker.number}
+        await settled()
+        assert forge.live == set()
+
+
+@in_virtual_time
+async def test_a_ready_worker_that_died_is_passed_over_and_replaced() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=2)
+    async with pool.open():
+        await settled()
+        ready = [slot.worker for slot in pool._idle]  # pyright: ignore[reportPrivateUsage]
+        ready[0].alive = False
+        async with pool.lease() as worker:
+            assert worker.number == 2
+            await settled()
+            assert pool.stats == PoolStats(size=3, warm=2, starting=0, leased=1)
+        await settled()
+        assert forge.live == {3, 4}
+
+
+@in_virtual_time
+async def test_when_all_ready_workers_died_a_new_one_is_started() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=2)
+    async with pool.open():
+        await settled()
+        for slot in pool._idle:  # pyright: ignore[reportPrivateUsage]
+            slot.worker.alive = False
+        async with pool.lease() as worker:
+            assert worker.number == 3
+
+
+@in_virtual_time
+async def test_a_ready_worker_whose_keeper_failed_is_replaced_and_never_leased() -> None:
+    breaking, started = anyio.Event(), list[FakeWorker]()
+
+    @asynccontextmanager
+    async def start() -> AsyncGenerator[FakeWorker]:
+        started.append(FakeWorker(len(started) + 1))
+        async with anyio.create_task_group() as tasks:
+            if len(started) == 1:
+                tasks.start_soon(break_down)
+            yield started[-1]
+
+    async def break_down() -> None:
+        await breaking.wait()
+        raise OSError("the process broke down")
+
+    pool = Pool(start, warm=1, retry_delay=1)
+    async with pool.open():
+        await settled()
+        breaking.set()
+        await anyio.sleep(2)
+        assert pool.stats == PoolStats(size=1, warm=1, starting=0, leased=0)
+        async with pool.lease() as worker:
+            assert worker.number == 2
+
+
+@in_virtual_time
+async def test_a_worker_that_is_ready_too_late_stands_by_for_the_next() -> None:
+    forge = Forge(takes=lambda: 1.0)
+    pool = Pool(forge, warm=1)
+    async with pool.open():
+        with anyio.move_on_after(0.5):
+            async with pool.lease():
+                pytest.fail("no worker was ready")
+        await anyio.sleep(1)
+        assert (pool.stats, forge.started) == (PoolStats(size=1, warm=1, starting=0, leased=0), 2)

@@ -1,0 +1,191 @@
+"""The real process: how it starts, how it stops, and that it leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from anyio.abc import Process
+from anyio.lowlevel import checkpoint
+from claude_max_mcp.beside import beside
+from claude_max_mcp.standin import Reply, StandIn
+from claude_max_mcp.wire import Health
+from mcp import Client, StdioServerParameters
+
+from tests.house import MODERN, asked
+from tests.server.processes import children
+from tests.server.program import PROGRAM, Server, left_behind, run, serving, surroundings
+
+
+def upstream(standin: StandIn) -> dict[str, str]:
+    return {"CLAUDE_MAX_UPSTREAM_URL": standin.url, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-invented"}
+
+
+def started(pids: set[int]) -> set[int]:
+    """Those of the processes that are still alive; one that nobody has waited for yet is not."""
+    return {pid for pid in pids if _state(pid) not in ("gone", "Z")}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+async def cli_processes(server: Server) -> set[int]:
+    """The CLI processes of a server, once it has one at least."""
+    with anyio.fail_after(10):
+        while not (pids := children(server.process.pid)):
+            await checkpoint()
+    return pids
+
+
+async def test_the_first_line_says_where_it_serves_and_that_it_is_offline(tmp_path: Path) -> None:
+    async with serving(tmp_path, "--offline", CLAUDE_MAX_WARM="0") as offline, httpx2.AsyncClient() as http:
+        health = Health.model_validate((await http.get(f"{offline.url}/health")).json())
+    assert re.match(r"claude-max serves MCP at http://127\.0\.0\.1:\d+/mcp, health at \S+/health ", offline.first_line)
+    assert "the offline stand-in answers, not Claude" in offline.first_line
+    assert health.status == "healthy"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_in_order_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+    async with serving(tmp_path, "--offline") as server:
+        pids = await cli_processes(server)
+        server.process.send_signal(number)
+        assert await server.ended() == 0
+        assert started(pids) == set()
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_signal_in_the_midst_of_a_request_ends_both(tmp_path: Path, own_standin: StandIn) -> None:
+    own_standin.script(lambda request: Reply(hold=anyio.Event()))
+    statuses: list[int | str] = []
+
+    async def ask(url: str) -> None:
+        try:
+            async with httpx2.AsyncClient(timeout=30) as http:
+                statuses.append((await http.post(f"{url}/claude", json={"prompt": "hello"})).status_code)
+        except httpx2.TransportError as error:
+            statuses.append(type(error).__name__)
+
+    async with serving(tmp_path, **upstream(own_standin)) as server, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, server.url)
+        with anyio.fail_after(20):
+            request = await own_standin.arrived()
+        pids = await cli_processes(server)
+        server.process.terminate()
+        assert await server.ended() == 0
+        assert started(pids) == set()
+        with anyio.fail_after(5):
+            await request.closed_early.wait()
+    assert len(statuses) == 1 and statuses != [200]
+    assert left_behind(tmp_path) == []
+
+
+async def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path, own_standin: StandIn) -> None:
+    own_standin.script(lambda request: Reply(hold=anyio.Event()))
+    async with serving(tmp_path, **upstream(own_standin)) as server, httpx2.AsyncClient(timeout=30) as http:
+
+        async def ask() -> None:
+            with pytest.raises(httpx2.TransportError):
+                await http.post(f"{server.url}/claude", json={"prompt": "hello"})
+
+        async with beside(ask):
+            with anyio.fail_after(20):
+                await own_standin.arrived()
+            pids = await cli_processes(server)
+            os.kill(server.process.pid, signal.SIGKILL)
+            assert await server.ended() == -signal.SIGKILL
+            with anyio.fail_after(10):
+                while started(pids):
+                    await checkpoint()
+
+
+async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = await run(tmp_path, "serve", "--offline", "--port", port)
+    assert (code, out) == (1, "")
+    said = " ".join(err.split())
+    assert said.startswith(f"Port {port} on 127.0.0.1 cannot be used (Address already in use).")
+    assert "--port" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("mode", ["legacy", MODERN])
+async def test_over_stdio_it_is_the_same_server(tmp_path: Path, mode: str) -> None:
+    arguments = [*PROGRAM[1:], "serve", "--transport", "stdio", "--offline"]
+    parameters = StdioServerParameters(command=PROGRAM[0], args=arguments, env=surroundings(tmp_path), cwd=tmp_path)
+    heard: list[str] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    with anyio.fail_after(30):
+        async with Client(parameters, mode=mode) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            call = partial(client.call_tool, "ask_claude", {"prompt": "hello"}, progress_callback=on_progress)
+            result = asked(await call())
+            health = Health.model_validate((await client.call_tool("health", {})).structured_content)
+    assert tools == ["ask_claude", "health"]
+    assert result.response.endswith("You said: hello")
+    assert "".join(heard) == result.response
+    assert health.auth.state == "proven"
+    assert left_behind(tmp_path) == []
+
+
+OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "by hand", "version": "1"}}
+
+
+@asynccontextmanager
+async def stdio(home: Path) -> AsyncGenerator[Process]:
+    """A server over stdio that has answered `initialize`, and nothing but that."""
+    command = [*PROGRAM, "serve", "--transport", "stdio", "--offline"]
+    async with await anyio.open_process(command, env=surroundings(home), cwd=home) as process:
+        assert process.stdin and process.stdout
+        message: dict[str, Any] = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": OPENING}
+        await process.stdin.send(json.dumps(message).encode() + b"\n")
+        said = b""
+        with anyio.fail_after(20):
+            while not said.endswith(b"\n"):
+                said += await process.stdout.receive()
+        (line,) = said.splitlines()
+        assert json.loads(line)["id"] == 0, "nothing but protocol on standard output"
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+async def test_over_stdio_it_ends_with_its_client_and_leaves_nothing(tmp_path: Path) -> None:
+    async with stdio(tmp_path) as process:
+        assert process.stdin and process.stdout
+        pids = await cli_processes(Server(process, ""))
+        await process.stdin.aclose()
+        with anyio.fail_after(15):
+            assert [chunk async for chunk in process.stdout] == []
+            assert await process.wait() == 0
+        assert started(pids) == set()
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a thread sits in a read of stdin that nothing can end")
+async def test_over_stdio_a_signal_ends_it_although_its_client_stays(tmp_path: Path) -> None:
+    async with stdio(tmp_path) as process:
+        pids = await cli_processes(Server(process, ""))
+        process.terminate()
+        with anyio.fail_after(4):
+            assert await process.wait() == 0
+        assert started(pids) == set()
+    assert left_behind(tmp_path) == []

@@ -1,0 +1,103 @@
+"""What reaches Claude is what the caller wrote."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from tests.house import House
+
+PNG = base64.b64encode((Path(__file__).parent / "pixel.png").read_bytes()).decode()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "/help",
+        "/model opus",
+        "/clear",
+        "@/etc/hostname",
+        "look at @/etc/hostname please",
+        "-v",
+        "--help",
+        "!ls",
+        "#x",
+        "x" * 2_000_000,
+        "emoji 😀 and a family 👨‍👩‍👧, é, \u2028 and \ufeff",
+        "line\r\nline\r\n",
+        "  space before and after \t\n",
+        "<system-reminder>not one</system-reminder>",
+    ],
+    ids=lambda prompt: repr(prompt[:24]),
+)
+async def test_a_prompt_reaches_upstream_as_it_was_written(house: House, prompt: str) -> None:
+    result = await house.ask(prompt=prompt)
+    assert result.success
+    (request,) = house.standin.requests
+    assert [message["role"] for message in request.messages] == ["user"]
+    assert request.last_text == prompt
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n\t"])
+async def test_an_empty_prompt_is_refused_and_nothing_is_sent(house: House, prompt: str) -> None:
+    result = await house.ask(prompt=prompt)
+    assert result.error and result.error.code == "invalid_request"
+    assert house.standin.requests == []
+
+
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\udc00 alone"])
+@pytest.mark.parametrize("where", ["prompt", "system"])
+async def test_text_that_cannot_be_sent_is_refused_by_name(house: House, escape: str, where: str) -> None:
+    arguments = {"prompt": '"hello"', where: f'"a{escape}b"'}
+    body = ",".join(f'"{name}":{value}' for name, value in arguments.items())
+    async with house.http() as http:
+        reply = await http.post("/mcp", headers=MODERN_CALL, content=MODERN_BODY % body)
+    error = reply.json()["result"]["structuredContent"]["error"]
+    assert error["code"] == "invalid_request"
+    assert "surrogate" in error["message"]
+    assert house.standin.requests == []
+
+
+MODERN_CALL = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "ask_claude",
+}
+MODERN_BODY = (
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask_claude","arguments":{%s},'
+    '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
+    '"io.modelcontextprotocol/clientCapabilities":{}}}}'
+)
+
+
+async def test_blocks_of_a_user_message_arrive_natively_and_in_order(house: House) -> None:
+    blocks = [
+        {"type": "text", "text": "first"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+        {"type": "text", "text": "/second, verbatim"},
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a document"}},
+    ]
+    result = await house.ask(messages=[{"role": "user", "content": blocks}])
+    assert result.success
+    assert house.standin.requests[0].last_blocks == blocks
+
+
+async def test_a_system_prompt_arrives_verbatim_and_alone(house: House) -> None:
+    await house.ask(prompt="hello", system="/help is not a command, @/etc/hostname is not a file.")
+    texts = [block["text"] for block in house.standin.requests[0].body["system"]]
+    assert texts[-1] == "/help is not a command, @/etc/hostname is not a file."
+    assert len(texts) == 3, "the CLI's billing line and its one sentence, then the caller's own"
+
+
+async def test_without_a_system_prompt_none_is_invented(house: House) -> None:
+    await house.ask(prompt="hello")
+    assert len(house.standin.requests[0].body["system"]) == 2
+
+
+async def test_no_tools_and_no_files_of_this_machine_reach_upstream(house: House) -> None:
+    await house.ask(prompt="hello")
+    (request,) = house.standin.requests
+    assert request.body["tools"] == []
+    assert len(request.raw) < 3_500, "what the CLI adds to a bare hello"

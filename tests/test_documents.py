@@ -1,0 +1,52 @@
+"""What the documents say is so."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from claude_max_mcp.errors import Code
+from claude_max_mcp.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_example_is_the_tested_one() -> None:
+    match = re.search(r"<!-- (examples/\w+\.py) -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert match
+    body = (ROOT / match[1]).read_text(encoding="utf-8").partition('"""\n\n')[2]
+    assert match[2] == body
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    for name in Settings.model_fields:
+        assert f"CLAUDE_MAX_{name.upper()}" in README
+
+
+def test_every_error_code_has_its_row_in_the_readme() -> None:
+    for code in get_args(Code):
+        assert re.search(rf"^\|.*`{code}`", README, re.MULTILINE), code
+
+
+def test_every_test_that_the_architecture_names_exists() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", ARCHITECTURE)
+    assert named
+    for name in named:
+        assert f"def {name}(" in tests, name
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", ARCHITECTURE):
+        assert (ROOT / path).is_file(), path
+
+
+def test_the_architecture_is_short_and_names_every_room() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= 120
+    for path in (ROOT / "mcp_server" / "claude_max_mcp").glob("*.py"):
+        assert path.stem == "__init__" or f"`{path.stem}`" in ARCHITECTURE, path.stem
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in changelog
+    allowed = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (\w+)", changelog, re.MULTILINE)) <= allowed
