@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 SERVER = ROOT / "mcp_server" / "claude_max_mcp"
 PROVIDER = ROOT / "provider" / "pydantic_ai_claude_max"
 
-LONGEST = 350
+LONGEST = 380
 """Lines that a file may have."""
 
 READ_THE_ENVIRONMENT = {"settings", "commands"}

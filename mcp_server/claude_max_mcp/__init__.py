@@ -3,7 +3,7 @@
 The rooms, from the outside in; each knows only what is below it:
 
 * `commands`, `serve`, `caller`, `demo`: the command line and the process.
-* `http`, `door`, `disconnects`, `listener`, `tools`, `progress`: HTTP and MCP.
+* `http`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
 * `conversations`, `models`, `turn`, `message`, `failures`: a request, its answer, its error.
 * `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.

@@ -66,6 +66,8 @@ class Pool(Generic[W]):
         start: gives a worker for the length of a block, in one task.
         warm: how many stand ready.
         max_age: seconds after which a worker that nobody took is replaced.
+        refill_delay: seconds after which a worker that was taken is replaced, so that its start does not slow the
+            request down that took it.
         retry_delay: seconds between attempts when starting one fails.
     """
 
@@ -75,11 +77,13 @@ class Pool(Generic[W]):
         *,
         warm: int,
         max_age: float = 3600.0,
+        refill_delay: float = 0.25,
         retry_delay: float = 1.0,
     ) -> None:
         self._start = start
         self._warm = warm
         self._max_age = max_age
+        self._refill_delay = refill_delay
         self._retry_delay = retry_delay
         self._tasks: TaskGroup | None = None  # None unless open
         self._idle: deque[_Slot[W]] = deque()  # oldest first: the one that has had most time to get ready
@@ -133,7 +137,7 @@ class Pool(Generic[W]):
         while self._idle:
             slot = self._idle.popleft()
             if slot.worker.alive:
-                self._fill()
+                self._tasks.start_soon(self._fill_later)
                 return slot
             slot.retired.set()
         waiter = _Waiter[W]()
@@ -173,6 +177,11 @@ class Pool(Generic[W]):
             self._size += 1
             self._starting += 1
             self._tasks.start_soon(self._keep)
+
+    async def _fill_later(self) -> None:
+        """Replace a worker that was taken, once the request that took it has had the processor to itself."""
+        await anyio.sleep(self._refill_delay)
+        self._fill()
 
     async def _keep(self) -> None:
         """Own one worker, from its start to its close."""

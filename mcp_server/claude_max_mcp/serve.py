@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import anyio
 from mcp.server.stdio import stdio_server
@@ -24,6 +24,7 @@ from claude_max_mcp.http import served
 from claude_max_mcp.listener import bind
 from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.stdio import claimed_stdin, lines
 from claude_max_mcp.tools import mcp_server
 
 GRACE = 2.0
@@ -98,9 +99,12 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
 async def _serve_stdio(settings: Settings, environment: Mapping[str, str]) -> None:
     async with Service.running(settings, environment) as service:
         server = mcp_server(service)
-        with anyio.CancelScope() as scope:
-            async with beside(partial(_cancel_on_signal, scope)), stdio_server() as (incoming, outgoing):
-                await server.run(incoming, outgoing, server.create_initialization_options())
+        with anyio.CancelScope() as scope, claimed_stdin() as stdin:
+            async with beside(partial(_cancel_on_signal, scope)):
+                # The SDK only iterates over its input, which it declares as a file.
+                spoken = cast("anyio.AsyncFile[str]", lines(stdin))
+                async with stdio_server(spoken) as (incoming, outgoing):
+                    await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:

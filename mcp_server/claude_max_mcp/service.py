@@ -64,7 +64,7 @@ class Service:
         """
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
             cli, missing = _find(settings.cli_path)
-            launch = Launch(cli, {**environment, **FIXED_ENVIRONMENT}, Path(scratch), cli_model(settings.model))
+            launch = _launch(settings, environment, cli, Path(scratch))
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._look_up()
@@ -131,6 +131,15 @@ class Service:
                 "An API key, not the subscription, would pay. Every request is refused until it is removed.",
             )
         return "healthy", "Service ready"
+
+
+def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
+    """How to start a blank process: in an empty folder, with its temporary files in another that ends with us."""
+    folder, temporary = scratch / "empty", scratch / "tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    own = {**environment, **FIXED_ENVIRONMENT, "TMPDIR": str(temporary)}
+    return Launch(cli, own, folder, cli_model(settings.model))
 
 
 def _auth(known: Knowledge) -> Auth:

@@ -92,10 +92,9 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
             case "ask_claude":
                 return _tool_result(await _ask(service, context, arguments))
             case "health":
-                return _tool_result(await _health(service, arguments))
+                return await _health(service, arguments)
             case name:
-                error = invalid(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
-                return _tool_result(AskResult.failure(error))
+                return _refused(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
 
     return Server(
         "claude-max",
@@ -123,12 +122,12 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     return result
 
 
-async def _health(service: Service, arguments: dict[str, Any]) -> Health | AskResult:
+async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
     if unknown := arguments.keys() - {"probe"}:
-        return AskResult.failure(invalid(f"{min(unknown)}: there is no such argument, only `probe`."))
+        return _refused(f"{min(unknown)}: there is no such argument, only `probe`.")
     if not isinstance(probe := arguments.get("probe", False), bool):
-        return AskResult.failure(invalid("probe: true or false is needed."))
-    return await service.health(probe=probe)
+        return _refused("probe: true or false is needed.")
+    return _tool_result(await service.health(probe=probe))
 
 
 @asynccontextmanager
@@ -146,6 +145,12 @@ async def _until_gone(context: Context) -> AsyncGenerator[None]:
 
         async with beside(watch):
             yield
+
+
+def _refused(message: str) -> CallToolResult:
+    """A refusal where there is no output schema to answer by."""
+    error = {"error": ErrorInfo.of(invalid(message)).model_dump(mode="json")}
+    return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 
 def _abandoned() -> AskResult:

@@ -36,7 +36,7 @@ async def test_a_ready_worker_is_leased_without_waiting() -> None:
 @in_virtual_time
 async def test_a_worker_serves_one_lease_and_is_replaced_while_it_serves() -> None:
     forge = Forge()
-    pool = Pool(forge, warm=1)
+    pool = Pool(forge, refill_delay=0, warm=1)
     async with pool.open():
         await settled()
         async with pool.lease() as first:
@@ -178,7 +178,7 @@ async def test_closing_the_pool_refuses_everyone_who_waits() -> None:
 @in_virtual_time
 async def test_closing_the_pool_closes_the_workers_that_are_still_leased() -> None:
     forge, leaving = Forge(), anyio.Event()
-    pool = Pool(forge, warm=2)
+    pool = Pool(forge, refill_delay=0, warm=2)
 
     async def caller() -> None:
         async with pool.lease():
@@ -197,7 +197,7 @@ async def test_closing_the_pool_closes_the_workers_that_are_still_leased() -> No
 @in_virtual_time
 async def test_renewing_replaces_the_workers_that_stand_ready_and_leaves_the_leased_ones() -> None:
     forge = Forge()
-    pool = Pool(forge, warm=2)
+    pool = Pool(forge, refill_delay=0, warm=2)
     async with pool.open():
         await settled()
         async with pool.lease() as leased:
@@ -305,3 +305,16 @@ async def test_a_worker_that_is_ready_too_late_stands_by_for_the_next() -> None:
                 pytest.fail("no worker was ready")
         await anyio.sleep(1)
         assert (pool.stats, forge.started) == (PoolStats(size=1, warm=1, starting=0, leased=0), 2)
+
+
+@in_virtual_time
+async def test_the_start_of_a_replacement_waits_while_the_request_is_young() -> None:
+    forge = Forge()
+    pool = Pool(forge, warm=1, refill_delay=0.25)
+    async with pool.open():
+        await settled()
+        async with pool.lease():
+            await anyio.sleep(0.2)
+            assert forge.live == {1}
+            await anyio.sleep(0.1)
+            assert forge.live == {1, 2}
