@@ -13,13 +13,12 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from claude_max_mcp import caller
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.serve import configure_logging, serve, upstream
-from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings, cli_environment
 from claude_max_mcp.wire import AskResult, parse_request
 from claude_max_mcp.worker import find_cli
+
+# What needs MCP is imported by the command that needs it: it takes more than a second, and `--help` shall not.
 
 app = typer.Typer(
     help="Your own Claude subscription for your own programs: an MCP server around the official claude CLI.",
@@ -41,6 +40,8 @@ def serve_command(
     offline: Offline = False,
 ) -> None:
     """Serve MCP until it is stopped."""
+    from claude_max_mcp.serve import configure_logging, serve
+
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = _settings(**given)
     configure_logging(settings.log_format)
@@ -79,6 +80,8 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show how the running server is."""
+    from claude_max_mcp import caller
+
     report = _run(partial(caller.health, _url(), _token()))
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
@@ -112,10 +115,15 @@ def demo_command() -> None:
 
 
 async def _ask(arguments: dict[str, Any], show: Any) -> AskResult:
+    from claude_max_mcp import caller
+
     return await caller.ask(_url(), _token(), arguments, show)
 
 
 async def _ask_offline(arguments: dict[str, Any], show: Any) -> AskResult:
+    from claude_max_mcp.serve import upstream
+    from claude_max_mcp.service import Service
+
     def on_event(event: dict[str, Any]) -> None:
         if event["type"] == "content_block_delta" and "text" in event["delta"]:
             show(event["delta"]["text"])

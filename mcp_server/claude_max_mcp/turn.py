@@ -46,7 +46,7 @@ class Turn:
         self._worker = worker
         self._on_event = on_event
         self._builder = MessageBuilder()
-        self._opening: Json | None = None  # a `message_start` nobody has seen yet: a retry may still replace it
+        self._held: list[Json] = []
         self._shown = False
         self._session_id: str | None = None
         self._limits: RateLimitInfo | None = None
@@ -80,19 +80,19 @@ class Turn:
         raise self._worker.failure()
 
     def _take(self, event: Json) -> None:
-        """Pass an event on; the opening is held back until the first block, so that a retry can replace it."""
+        """Pass an event on. Until the message says something its events are held back: a retry may replace it."""
         if event["type"] == "message_start":
             self._builder = MessageBuilder()
-            self._opening = event
+            self._held = []
         self._builder.add(event)
-        if event["type"] == "message_start" or (event["type"] == "message_stop" and not self._builder.complete):
-            return
-        if self._opening is not None:
-            self._on_event(self._opening)
-            self._opening = None
-            self._shown = True
+        if event["type"] == "message_stop" and not self._builder.complete:
+            return  # the CLI's own, after a connection that broke
+        self._held.append(event)
+        self._shown = self._shown or _says_something(event)
         if self._shown:
-            self._on_event(event)
+            for held in self._held:
+                self._on_event(held)
+            self._held = []
 
     def _retrying(self, retry: System) -> None:
         if self._shown:
@@ -123,6 +123,12 @@ class Turn:
             structured_output=structured_output,
             settled=settled,
         )
+
+
+def _says_something(event: Json) -> bool:
+    if event["type"] == "content_block_start":
+        return event["content_block"]["type"] == "redacted_thinking"  # it comes whole, without deltas
+    return event["type"] in ("content_block_delta", "message_delta")
 
 
 def _notice(retry: System) -> Json:

@@ -2,7 +2,7 @@
 
 In: how to launch (`Launch`), control requests, user messages. Out: typed messages (`protocol`), in the order in
 which the CLI says them. A worker starts blank and becomes one conversation; what the conversation is about is not
-known here. This is the only module that imports `claude_agent_sdk`, and it takes just the bundled binary from it.
+known here. This is the only module that knows of `claude_agent_sdk`, and it takes just the bundled binary from it.
 
 The process leads a session of its own, so that ending it ends everything it started, and on Linux the kernel ends
 it when this server dies, however that happens.
@@ -17,10 +17,10 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
-import claude_agent_sdk
 from anyio.abc import ByteReceiveStream, Process
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -92,13 +92,20 @@ def find_cli(configured: Path | None = None) -> Path:
     Raises:
         ServiceError: `cli_missing`, there is no such file.
     """
-    path = configured or Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+    path = configured or _bundled_cli()
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ServiceError(
             "cli_missing",
             f"There is no claude CLI at {path}. Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
         )
     return path
+
+
+def _bundled_cli() -> Path:
+    # The package is found and not imported: it would take a second, and all that is wanted is a file of its wheel.
+    spec = find_spec("claude_agent_sdk")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("claude_agent_sdk")
+    return folder / "_bundled" / "claude"
 
 
 @dataclass(eq=False)
