@@ -31,13 +31,14 @@ import anyio
 import httpx2
 import typer
 from anyio.abc import Process
+from mcp import Client
+from rich.console import Console
+from rich.table import Table
+
 from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.wire import parse_request
 from claude_max_mcp.worker import find_cli
-from mcp import Client
-from rich.console import Console
-from rich.table import Table
 
 Environment: TypeAlias = Mapping[str, str]
 FirstText: TypeAlias = Callable[[], Awaitable[float]]
@@ -196,6 +197,7 @@ async def pydantic_ai(url: str) -> AsyncGenerator[FirstText]:
         ImportError: the provider is not installed.
     """
     from pydantic_ai import Agent
+
     from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
     agent = Agent(ClaudeMaxModel(MODEL, provider=ClaudeMaxProvider(base_url=url)))

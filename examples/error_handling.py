@@ -7,6 +7,7 @@ from pydantic_ai.exceptions import (
     ModelConnectionError,
     ModelRateLimitError,
 )
+
 from pydantic_ai_claude_max import ClaudeMaxModel
 
 agent = Agent(ClaudeMaxModel("sonnet"))

@@ -3,6 +3,7 @@
 import asyncio
 
 from pydantic_ai import Agent
+
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
 

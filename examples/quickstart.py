@@ -1,7 +1,8 @@
 """One question, one answer. Start the server first: `claude-max serve` (or `claude-max serve --offline`)."""
 
-import pydantic_ai_claude_max
 from pydantic_ai import Agent
+
+import pydantic_ai_claude_max
 
 pydantic_ai_claude_max.enable()
 

@@ -2,6 +2,7 @@
 
 import anyio
 from pydantic_ai import Agent
+
 from pydantic_ai_claude_max import ClaudeMaxModel
 
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import AsyncGenerator, Iterator
 
 import pytest
-from claude_max_mcp.standin import StandIn
 
+from claude_max_mcp.standin import StandIn
 from tests.house import House, serving
 
 for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:

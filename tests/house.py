@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from mcp import Client
+from mcp_types import CallToolResult
+
 from claude_max_mcp.http import served
 from claude_max_mcp.listener import bind
 from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
 from claude_max_mcp.wire import AskResult
-from mcp import Client
-from mcp_types import CallToolResult
 
 MODERN = "2026-07-28"
 

@@ -5,7 +5,8 @@ The rooms, from the outside in; each knows only what is below it:
 * `commands`, `serve`, `caller`, `demo`: the command line and the process.
 * `http`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
-* `conversations`, `models`, `turn`, `message`, `failures`: a request, its answer, its error.
+* `conversations`, `conversation`, `history`, `transcript`, `caller_tools`: live conversations and how they begin.
+* `models`, `turn`, `message`, `structured`, `failures`: a request's options, its answer, its error.
 * `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.
 * `worker`, `protocol`: one `claude` process and what it says.
 * `wire`, `errors`, `settings`: the contract, the one error family, the only reader of the environment.

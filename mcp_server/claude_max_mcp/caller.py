@@ -48,10 +48,21 @@ async def _call(url: str, token: str | None, tool: str, arguments: Json, on_prog
             result = await client.call_tool(tool, arguments, progress_callback=on_progress)  # pyright: ignore[reportArgumentType]
             return result.structured_content
     except* httpx2.TransportError as group:
-        raise ServiceError(
-            "internal", f"The server is not running at {url}. Start it with `claude-max serve`."
-        ) from group
+        message = f"The server is not running at {url}. Start it with `claude-max serve`; CLAUDE_MAX_URL names another."
+        raise ServiceError("internal", message) from group
     except* MCPError as group:
-        raise ServiceError(
-            "internal", f"The server at {url} refused the call: {group.exceptions[0]}. Is the token right?"
-        ) from group
+        raise ServiceError("internal", await _refusal(url, headers)) from group
+
+
+async def _refusal(url: str, headers: dict[str, str]) -> str:
+    """Why the server at `url` does not take our calls: it is asked once more, plainly, as the SDK does not tell."""
+    async with httpx2.AsyncClient(headers=headers, timeout=5.0) as http:
+        try:
+            reply = await http.post(url, json={})
+        except httpx2.TransportError as error:
+            return f"The server at {url} was lost: {error}."
+    if reply.status_code in (401, 403):
+        return f"The server at {url} does not let us in (HTTP {reply.status_code}). Set CLAUDE_MAX_TOKEN to its token."
+    if reply.status_code == 421:
+        return f"The server at {url} does not know itself by that name. Add it to its CLAUDE_MAX_ALLOWED_HOSTS."
+    return f"{url} is no claude-max server (HTTP {reply.status_code}). Its address ends with /mcp: see CLAUDE_MAX_URL."

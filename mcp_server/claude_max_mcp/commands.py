@@ -95,13 +95,15 @@ def status_command(
 
 
 @app.command("login")
-def login_command() -> None:
+def login_command(
+    token: Annotated[bool, typer.Option("--token", help="Print a token for CLAUDE_CODE_OAUTH_TOKEN instead.")] = False,
+) -> None:
     """Sign in with the CLI's own dialogue; it keeps the login, this program never sees it."""
     settings = _settings()
     cli = _guarded(lambda: find_cli(settings.cli_path))
     os.execve(
         cli,
-        [str(cli), "auth", "login"],
+        [str(cli), *(["setup-token"] if token else ["auth", "login"])],
         cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
     )
 

@@ -1,30 +1,31 @@
 """Requests carried by conversations: admitted, given a worker, guarded, answered, and never seen by another.
 
 In: validated requests. Out: results, with events on the way. It knows the pool's leases and the CLI's turns, and
-nothing of MCP or HTTP. In this version a conversation is one question and its answer.
+nothing of MCP or HTTP. A caller always sends the whole conversation: a live process is a cache of it, never the only
+copy. It is found by a fingerprint of all that was said and all that shapes the answer, so an edited history misses.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Literal, TypeAlias
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 
 from claude_max_mcp.admission import Admission
-from claude_max_mcp.errors import AccountError, ClaudeMaxError, ServiceError, UpstreamError
-from claude_max_mcp.failures import LOGIN
+from claude_max_mcp.beside import beside
+from claude_max_mcp.conversation import Billing, Conversation, begin
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
+from claude_max_mcp.history import fingerprint
 from claude_max_mcp.knowledge import UNPROVEN_BY, Knowledge, rate_limit
-from claude_max_mcp.models import cli_model, initialize, settings, thinking_budget
 from claude_max_mcp.pool import Pool, PoolStats
-from claude_max_mcp.protocol import Account, Initialized
-from claude_max_mcp.turn import Answer, OnEvent, Turn
-from claude_max_mcp.wire import AskRequest, AskResult, BilledTo, ErrorInfo, Json
-from claude_max_mcp.worker import Worker
+from claude_max_mcp.turn import Answer, OnEvent
+from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
+from claude_max_mcp.worker import Launch, started
 
-StartWorker: TypeAlias = Callable[[], AbstractAsyncContextManager[Worker]]
-Billing: TypeAlias = Literal["subscription", "any"]
-
+IDLE_SECONDS = 120.0
+"""Seconds that a process waits for the next message after a finished answer."""
 
 END_DEADLINE = 1.0
 """Seconds that cancelled requests get to tell their callers."""
@@ -38,31 +39,35 @@ class Conversations:
     """Answers requests. Use it inside `open()`.
 
     Args:
-        start: starts a blank worker with `model` as its model.
-        model: the model of a request that names none.
+        launch: how a blank process is started; its model is that of a request that names none.
         warm: blank workers that stand ready.
         concurrency: requests that run at once.
         queue: requests that may wait beyond those.
         timeout: seconds for one request, unless it says otherwise.
+        park_seconds: seconds that a process waits for the caller's tool results.
         billing: `subscription` refuses whatever else would pay.
     """
 
     def __init__(
         self,
-        start: StartWorker,
+        launch: Launch,
         *,
-        model: str = "sonnet",
         warm: int = 2,
         concurrency: int = 8,
         queue: int = 32,
         timeout: float = 150.0,
+        park_seconds: float = 600.0,
         billing: Billing = "subscription",
     ) -> None:
-        self._model = cli_model(model)
+        self._launch = launch
+        self._park_seconds = park_seconds
         self._timeout = timeout
         self._billing: Billing = billing
         self._admission = Admission(running=concurrency, queue=queue)
-        self._pool = Pool(start, warm=warm)
+        self._pool = Pool(partial(started, launch), warm=warm)
+        self._kept: dict[str, Conversation] = {}  # by name, oldest first
+        self._most_kept = concurrency
+        self._tasks: TaskGroup | None = None  # None unless open
         self._running: set[anyio.CancelScope] = set()
         self._ended = anyio.Event()
         self._stopping = False
@@ -71,12 +76,23 @@ class Conversations:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Keep workers for the length of a block; leaving it ends every one of them."""
-        async with self._pool.open():
-            yield
+        async with self._pool.open(), beside() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                while self._kept:
+                    self._kept.popitem()[1].end()
 
     @property
     def pool(self) -> PoolStats:
         return self._pool.stats
+
+    @property
+    def kept(self) -> int:
+        """Processes that wait for the next message of their conversation."""
+        return len(self._kept)
 
     @property
     def in_flight(self) -> int:
@@ -117,8 +133,8 @@ class Conversations:
         seconds = request.timeout or self._timeout
         if not self._stopping:
             with anyio.move_on_after(seconds) as scope, self._registered(scope):
-                async with self._admission.place(), self._pool.lease() as worker:
-                    return await self._converse(worker, request, on_event)
+                async with self._admission.place():
+                    return await self._converse(request, on_event)
         if self._stopping:
             raise ServiceError("cancelled", "The server is stopping. Ask again when it runs again.")
         raise ServiceError(
@@ -136,46 +152,64 @@ class Conversations:
             self._ended.set()
             self._ended = anyio.Event()
 
-    async def _converse(self, worker: Worker, request: AskRequest, on_event: OnEvent) -> AskResult:
-        """Set a blank worker up, make sure of the payer, ask, and read the answer."""
-        model = cli_model(request.model or self._model)
-        reply, *_ = await worker.control(initialize(request), *settings(request, model, self._model))
-        known = Initialized.model_validate(reply)
-        billed_to = _guard(known.account, self._billing)
-        if budget := thinking_budget(request.thinking, model, known):
-            await worker.control(*budget)
-        await worker.say(_own_words(request.content))
-        answer = await Turn(worker, on_event).read()
-        self.knowledge.answered(billed_to, known.account, answer.limits)
-        return _result(answer, billed_to)
+    async def _converse(self, request: AskRequest, on_event: OnEvent) -> AskResult:
+        """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
+        *earlier, last = request.conversation
+        conversation = self._go_on(_name(request, earlier), last)
+        if conversation is None:
+            conversation = await begin(self._pool, self._launch, request, self._billing)
+        try:
+            answer = await conversation.ask(last, on_event)
+        except BaseException:
+            conversation.end()
+            raise
+        self.knowledge.answered(conversation.billed_to, conversation.account, answer.limits)
+        if answer.settled:
+            said = {"role": "assistant", "content": answer.message["content"]}
+            self._keep(_name(request, [*request.conversation, said]), conversation)
+        else:
+            conversation.end()
+        return _result(answer, conversation)
+
+    def _go_on(self, name: str, message: Json) -> Conversation | None:
+        conversation = self._kept.get(name)
+        if conversation is None or not conversation.waits_for(message) or not conversation.loan.worker.alive:
+            return None
+        del self._kept[name]
+        conversation.left.set()
+        return conversation
+
+    def _keep(self, name: str, conversation: Conversation) -> None:
+        """Let a process wait for the next message; the oldest makes room for the newest."""
+        if self._tasks is None:
+            conversation.end()
+            return
+        if (double := self._kept.pop(name, None)) is not None:
+            double.end()
+        while len(self._kept) >= self._most_kept:
+            self._kept.pop(next(iter(self._kept))).end()
+        conversation.left = anyio.Event()
+        self._kept[name] = conversation
+        self._tasks.start_soon(self._expire, name, conversation)
+
+    async def _expire(self, name: str, conversation: Conversation) -> None:
+        left = conversation.left
+        with anyio.move_on_after(self._park_seconds if conversation.pending else IDLE_SECONDS):
+            await left.wait()
+        if not left.is_set() and self._kept.get(name) is conversation:
+            del self._kept[name]
+            conversation.end()
 
 
-def _own_words(content: str | list[Json]) -> str | list[Json]:
-    """The content without cache breakpoints: the CLI sets its own, and the API takes four in all."""
-    if isinstance(content, str):
-        return content
-    return [{key: value for key, value in block.items() if key != "cache_control"} for block in content]
+def _name(request: AskRequest, messages: list[Json]) -> str:
+    """What names a live conversation: all that was said, and all that shapes what is said next."""
+    thinking = request.thinking.model_dump() if request.thinking else None
+    effort = request.output_config.effort if request.output_config else None
+    shape = [request.model, request.system_prompt, request.offered_tools, thinking, effort, request.max_tokens]
+    return fingerprint([*shape, request.wanted_schema], messages)
 
 
-def _guard(account: Account, billing: Billing) -> BilledTo:
-    """Make sure of the payer before anything is sent.
-
-    Raises:
-        AccountError: `not_authenticated`, nobody is logged in; `billing_guard`, not the subscription would pay.
-    """
-    if account.payer == "none":
-        raise AccountError("not_authenticated", f"Nobody is logged in: authentication is missing. {LOGIN}")
-    if account.payer != "subscription" and billing == "subscription":
-        source = account.api_key_source or account.api_provider
-        raise AccountError(
-            "billing_guard",
-            f"Not the subscription but {source} would pay for this, so nothing was sent. Remove that login, "
-            "or set CLAUDE_MAX_BILLING=any to allow it.",
-        )
-    return account.payer
-
-
-def _result(answer: Answer, billed_to: BilledTo) -> AskResult:
+def _result(answer: Answer, conversation: Conversation) -> AskResult:
     error = None
     if not answer.message["content"]:
         error = UpstreamError("empty_answer", "Claude answered with nothing at all. Ask again, or ask differently.")
@@ -184,11 +218,11 @@ def _result(answer: Answer, billed_to: BilledTo) -> AskResult:
         response=answer.text,
         model=answer.message.get("model"),
         stop_reason=answer.message.get("stop_reason"),
-        session_id=answer.session_id,
+        session_id=conversation.session_id,
         usage=answer.message.get("usage"),
         message=answer.message,
         structured_output=answer.structured_output,
-        billed_to=billed_to,
+        billed_to=conversation.billed_to,
         rate_limit=rate_limit(answer.limits),
         error=ErrorInfo.of(error) if error else None,
     )

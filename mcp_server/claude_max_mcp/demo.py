@@ -128,6 +128,7 @@ async def _typed_error(out: Console, url: str) -> None:
 
 def _agent(url: str) -> "Agent[None, str]":
     from pydantic_ai import Agent
+
     from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
     return Agent(ClaudeMaxModel("sonnet", provider=ClaudeMaxProvider(base_url=url)))

@@ -4,6 +4,7 @@ In: a validated request and what the CLI says of its models. Out: the control re
 What the CLI would silently ignore is refused by name.
 """
 
+import json
 from collections.abc import Mapping
 
 from claude_max_mcp.errors import unsupported
@@ -19,8 +20,12 @@ SEED_NAMES: Mapping[str, str] = {
 }
 """Names of earlier days, and the CLI's alias that answers to each now."""
 
-ALIASES = ("sonnet", "opus", "haiku")
-"""The CLI's own names; it resolves each to the newest model of that kind."""
+ALIASES: Mapping[str, str] = {
+    "sonnet": "claude-sonnet-5-5",
+    "opus": "claude-opus-5-5",
+    "haiku": "claude-haiku-5-5",
+}
+"""The CLI's own names, and the newest model of that kind, to which the pinned CLI resolves each."""
 
 ALIAS_MAX_TOKENS = 128_000
 """What the CLI asks for by itself with any of `ALIASES`; a caller who asks for as much needs nothing set."""
@@ -30,13 +35,20 @@ TAKES_BUDGET = ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5", "cla
 
 
 def cli_model(name: str) -> str:
-    """The CLI's name for a model: seed names become aliases, everything else stays."""
-    return SEED_NAMES.get(name, name)
+    """The CLI's name for a model: seed names become aliases, with `custom:` before them or not; all else stays."""
+    bare = name.removeprefix("custom:")
+    return SEED_NAMES.get(bare, bare)
+
+
+def full_id(model: str) -> str:
+    """The id of the model that a name of the CLI stands for."""
+    return ALIASES.get(model, model)
 
 
 def initialize(request: AskRequest) -> Json:
     """The control request that makes a blank process this conversation."""
-    return {"subtype": "initialize", "hooks": None, "skills": [], "systemPrompt": request.system_prompt}
+    schema = {} if request.wanted_schema is None else {"jsonSchema": request.wanted_schema}
+    return {"subtype": "initialize", "hooks": None, "skills": [], "systemPrompt": request.system_prompt, **schema}
 
 
 def settings(request: AskRequest, model: str, launched_with: str) -> list[Json]:
@@ -52,6 +64,21 @@ def settings(request: AskRequest, model: str, launched_with: str) -> list[Json]:
     if _needs_max_tokens(request.max_tokens, model):
         chosen["env"] = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(request.max_tokens)}
     return [{"subtype": "apply_flag_settings", "settings": chosen}] if chosen else []
+
+
+def spawned_settings(request: AskRequest) -> tuple[list[str], dict[str, str]]:
+    """The same, and schema and thinking, as arguments and environment of a process that is just to be started."""
+    arguments: list[str] = []
+    if request.output_config and request.output_config.effort:
+        arguments += ["--effort", request.output_config.effort]
+    if request.wanted_schema is not None:
+        arguments += ["--json-schema", json.dumps(request.wanted_schema)]
+    if request.thinking and request.thinking.budget_tokens:
+        arguments += ["--max-thinking-tokens", str(request.thinking.budget_tokens)]
+    if request.thinking and request.thinking.display:
+        arguments += ["--thinking-display", request.thinking.display]
+    environment = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(request.max_tokens)} if request.max_tokens else {}
+    return arguments, environment
 
 
 def _needs_max_tokens(max_tokens: int | None, model: str) -> bool:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +34,7 @@ class Pooled(Protocol):
 
 
 W = TypeVar("W", bound=Pooled)
+Start: TypeAlias = Callable[[], AbstractAsyncContextManager[W]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,23 @@ class _Slot(Generic[W]):
     retired: anyio.Event = field(default_factory=anyio.Event)
 
 
+@dataclass(frozen=True)
+class Loan(Generic[W]):
+    """A worker that was taken from the pool; whoever took it ends the loan, once."""
+
+    worker: W
+    _retired: anyio.Event
+
+    def end(self) -> None:
+        """Let the worker go. Nothing is awaited."""
+        self._retired.set()
+
+
 @dataclass(eq=False)
 class _Waiter(Generic[W]):
     slot: _Slot[W] | None = None
     error: Exception | None = None
+    gone: bool = False
     settled: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -73,7 +87,7 @@ class Pool(Generic[W]):
 
     def __init__(
         self,
-        start: Callable[[], AbstractAsyncContextManager[W]],
+        start: Start[W],
         *,
         warm: int,
         max_age: float = 3600.0,
@@ -111,19 +125,18 @@ class Pool(Generic[W]):
                 while self._waiters:
                     self._fail(self._waiters.popleft(), _closed())
 
-    @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[W]:
-        """Take a worker for one block; it never serves another.
+    async def take(self, start: Start[W] | None = None) -> Loan[W]:
+        """Take a worker; it is never lent again.
+
+        Args:
+            start: starts the worker that is wanted, where none of those that stand ready will do.
 
         Raises:
             ServiceError: the pool is closed.
             Exception: whatever kept a worker from starting.
         """
-        slot = await self._take()
-        try:
-            yield slot.worker
-        finally:
-            slot.retired.set()
+        slot = await self._take(start)
+        return Loan(slot.worker, slot.retired)
 
     def renew(self) -> None:
         """Replace the workers that stand ready: what they knew when they started no longer holds."""
@@ -131,30 +144,41 @@ class Pool(Generic[W]):
             self._idle.popleft().retired.set()
         self._fill()
 
-    async def _take(self) -> _Slot[W]:
+    async def _take(self, start: Start[W] | None) -> _Slot[W]:
         if self._tasks is None:
             raise _closed()
-        while self._idle:
+        while self._idle and start is None:
             slot = self._idle.popleft()
             if slot.worker.alive:
                 self._tasks.start_soon(self._fill_later)
                 return slot
             slot.retired.set()
         waiter = _Waiter[W]()
-        self._waiters.append(waiter)
-        self._fill()
+        if start is None:
+            self._waiters.append(waiter)
+            self._fill()
+        else:
+            self._size += 1
+            self._tasks.start_soon(self._keep_special, start, waiter)
         try:
             await waiter.settled.wait()
         except BaseException:
+            waiter.gone = True
             # The worker may have been handed over in the very tick of the cancellation.
             if waiter.slot is not None:
-                self._give(waiter.slot)
+                self._take_back(waiter.slot, special=start is not None)
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
         if waiter.slot is None:
             raise waiter.error or _closed()
         return waiter.slot
+
+    def _take_back(self, slot: _Slot[W], *, special: bool) -> None:
+        if special:
+            slot.retired.set()
+        else:
+            self._give(slot)
 
     def _give(self, slot: _Slot[W]) -> None:
         """Pass an unused worker to the oldest waiter, or set it aside, or let it go."""
@@ -202,6 +226,20 @@ class Pool(Generic[W]):
             self._size -= 1
             self._starting -= starting
             self._fill()
+
+    async def _keep_special(self, start: Start[W], waiter: _Waiter[W]) -> None:
+        """Own a worker that was started for one waiter."""
+        try:
+            async with start() as worker:
+                waiter.slot = slot = _Slot(worker)
+                waiter.settled.set()
+                if not waiter.gone:
+                    await slot.retired.wait()
+        except Exception as error:
+            self._report(error)
+            self._fail(waiter, error)
+        finally:
+            self._size -= 1
 
     async def _retired(self, slot: _Slot[W]) -> None:
         """Wait until a worker has served its lease, or until nobody took it for too long."""

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from claude_max_mcp.conversations import Conversations, ignore_events
@@ -20,7 +19,7 @@ from claude_max_mcp.models import cli_model
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
-from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, find_cli, started
+from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, find_cli
 
 LOOK_AGAIN = 30.0
 """Seconds after which a login that was missing is looked for again, when somebody asks for `health`."""
@@ -42,12 +41,12 @@ class Service:
         self._launch = launch
         self._missing = missing
         self._conversations = Conversations(
-            partial(started, launch),
-            model=settings.model,
+            launch,
             warm=0 if missing else settings.warm,
             concurrency=settings.concurrency,
             queue=settings.queue,
             timeout=settings.timeout,
+            park_seconds=settings.park_seconds,
             billing=settings.billing,
         )
         self._began = time.monotonic()
@@ -96,7 +95,9 @@ class Service:
             auth=_auth(known),
             billed_to=known.billed_to,
             rate_limit=rate_limit(known.limits),
-            pool=PoolState(size=pool.size, warm=pool.warm, starting=pool.starting, leased=pool.leased),
+            pool=PoolState(
+                size=pool.size, warm=pool.warm, starting=pool.starting, leased=pool.leased - talks.kept, kept=talks.kept
+            ),
             in_flight=talks.in_flight,
             queued=talks.queued,
             last_error=known.last_error,

@@ -20,6 +20,8 @@ from claude_max_mcp.protocol import (
     StreamEvent,
     System,
 )
+from claude_max_mcp.structured import TOOL as STRUCTURED_OUTPUT
+from claude_max_mcp.structured import StructuredEvents
 from claude_max_mcp.worker import Worker
 
 OnEvent: TypeAlias = Callable[[Json], None]
@@ -36,17 +38,21 @@ class Answer:
     limits: RateLimitInfo | None
     structured_output: Any = None
     settled: bool = False
-    """Whether the CLI ended its run by itself and could take another message."""
+    """Whether the process waits, for another message or for tool results, and can go on."""
 
 
 class Turn:
     """Reads one answer; `read` is called once."""
 
-    def __init__(self, worker: Worker, on_event: OnEvent) -> None:
+    def __init__(self, worker: Worker, on_event: OnEvent, *, structured: bool = False) -> None:
         self._worker = worker
+        self._structured = StructuredEvents() if structured else None
         self._on_event = on_event
         self._builder = MessageBuilder()
         self._held: list[Json] = []
+        self._blocks: list[Json] = []  # of the current message, as they began
+        self._tripped = False
+        worker.tripwire = self._trips
         self._shown = False
         self._session_id: str | None = None
         self._limits: RateLimitInfo | None = None
@@ -61,10 +67,13 @@ class Turn:
         async for message in self._worker.messages():
             match message:
                 case StreamEvent(event=event):
-                    self._take(event)
-                    if self._ends_here(event):
-                        self._worker.kill()
-                        return self._answer()
+                    for shown in self._structured.translate(event) if self._structured else [event]:
+                        self._take(shown)
+                    if event["type"] == "message_stop" and self._builder.complete:
+                        if self._tripped:
+                            return self._answer()
+                        if self._is_parked():
+                            return self._answer(settled=True)
                 case RateLimitEvent(rate_limit_info=limits):
                     self._limits = limits
                 case AssistantMessage() as said:
@@ -77,7 +86,33 @@ class Turn:
                     return self._concluded(result)
                 case _:
                     pass
+        if self._tripped and self._builder.stop_reason is not None:
+            self._take({"type": "message_stop"})  # the process was killed before it could say so itself
+            return self._answer()
         raise self._worker.failure()
+
+    def _trips(self, event: Json) -> bool:
+        """Whether the CLI would now go on by itself, and must not.
+
+        It does after `max_tokens`, a refusal, an empty answer and a call of a tool that nobody offered: with a
+        prompt of its own, some ten milliseconds later. So this is asked as early as can be, while the line is read.
+        """
+        match event:
+            case {"type": "message_start"}:
+                self._blocks = []
+            case {"type": "content_block_start", "content_block": block}:
+                self._blocks.append(block)
+            case {"type": "message_delta", "delta": {"stop_reason": str(reason)}}:
+                self._tripped = self._must_end(reason)
+            case _:
+                pass
+        return self._tripped
+
+    def _must_end(self, reason: str) -> bool:
+        called = {block["name"] for block in self._blocks if block["type"] == "tool_use"}
+        if reason == "tool_use":
+            return not called <= self._worker.tools.names | ({STRUCTURED_OUTPUT} if self._structured else set())
+        return reason != "end_turn" or not self._blocks
 
     def _take(self, event: Json) -> None:
         """Pass an event on. Until the message says something its events are held back: a retry may replace it."""
@@ -102,13 +137,22 @@ class Turn:
             )
         self._on_event(_notice(retry))
 
-    def _ends_here(self, event: Json) -> bool:
-        """Whether the CLI would now go on by itself, and must not."""
-        if event["type"] != "message_stop" or not self._builder.complete:
-            return False
-        return self._builder.stop_reason not in ("end_turn", "tool_use") or not self._builder.message["content"]
+    def _is_parked(self) -> bool:
+        """Whether the CLI now waits for the results of the caller's tools, and for nothing else."""
+        called = [block["name"] for block in self._builder.message["content"] if block["type"] == "tool_use"]
+        return bool(called) and self._worker.tools.names >= set(called)
+
+    def _conclude_structured(self, events: StructuredEvents, result: Result) -> None:
+        if result.structured_output is None:
+            raise UpstreamError(
+                "empty_answer", "Claude gave no output that fits the schema. Ask again, or simplify it."
+            )
+        for event in events.conclude(result.structured_output):
+            self._take(event)
 
     def _concluded(self, result: Result) -> Answer:
+        if self._structured is not None and not result.is_error and not self._builder.complete:
+            self._conclude_structured(self._structured, result)
         if not self._builder.complete:
             request_id = self._said.request_id if self._said else None
             raise failure(result, self._said, self._limits, request_id)

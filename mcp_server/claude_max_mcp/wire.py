@@ -7,19 +7,17 @@ carried, and otherwise passed on as they are.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias, TypeGuard
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
+from claude_max_mcp.history import normalise
 
 Json: TypeAlias = dict[str, Any]
 
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""
-
-CARRIED_BLOCKS = frozenset({"text", "image", "document"})
-"""The kinds of content block that a single user message may hold."""
 
 NEXT_RELEASE = "It is planned for the next release."
 
@@ -87,13 +85,32 @@ class AskRequest(_Strict):
                 raise ValueError("text holds a NUL character or half a surrogate pair, which cannot be sent; remove it")
         return data
 
+    _conversation: list[Json] | None = PrivateAttr(default=None)
+
     @property
-    def content(self) -> str | list[Json]:
-        """What the user says: the prompt, or the content of the only message."""
-        if self.prompt is not None:
-            return self.prompt
-        assert self.messages is not None
-        return self.messages[0]["content"]
+    def conversation(self) -> list[Json]:
+        """All that was said, in the one form of `history`; the last message is the user's.
+
+        Raises:
+            RequestError: it is malformed, or holds what cannot be carried.
+        """
+        if self._conversation is None:
+            said = [{"role": "user", "content": self.prompt}] if self.messages is None else self.messages
+            self._conversation = normalise(said)
+        return self._conversation
+
+    @property
+    def offered_tools(self) -> list[Json]:
+        """The caller's tools, unless it does not want them called."""
+        return [] if self.tool_choice and self.tool_choice.get("type") == "none" else self.tools or []
+
+    @property
+    def wanted_schema(self) -> Json | None:
+        """The JSON schema that the answer must fit, if any."""
+        if self.output_schema is not None:
+            return self.output_schema
+        wanted = self.output_config.format if self.output_config else None
+        return wanted.get("schema") if wanted else None
 
     @property
     def system_prompt(self) -> list[str]:
@@ -117,7 +134,12 @@ def parse_request(arguments: Json) -> AskRequest:
     except ValidationError as error:
         raise invalid(_explain(error)) from None
     _check_carried(request)
-    _check_content(request)
+    if (request.prompt is None) == (request.messages is None):
+        raise invalid("Give either `prompt` or `messages`.")
+    if request.prompt is not None and not request.prompt.strip():
+        raise invalid("The prompt is empty. Say something.")
+    _check_system(request.system)
+    _ = request.conversation
     return request
 
 
@@ -128,65 +150,38 @@ def _explain(error: ValidationError) -> str:
 
 
 def _check_carried(request: AskRequest) -> None:
-    """Refuse by name what this version cannot carry."""
-    if request.messages is not None and len(request.messages) > 1:
-        raise unsupported("A conversation of several messages", NEXT_RELEASE)
-    if request.tools:
-        raise unsupported("`tools`", NEXT_RELEASE)
+    """Refuse by name what the CLI or this version cannot carry."""
+    for index, tool in enumerate(request.tools or []):
+        _check_tool(tool, f"tools.{index}")
     if request.tool_choice and request.tool_choice.get("type") not in ("auto", "none"):
-        raise unsupported("A forced `tool_choice`", NEXT_RELEASE)
-    if request.output_schema or (request.output_config and request.output_config.format):
-        raise unsupported("Structured output", NEXT_RELEASE)
+        raise unsupported("A forced `tool_choice`", "Use `auto` or `none`; the CLI cannot force a call.")
+    if request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"):
+        raise unsupported(
+            "`disable_parallel_tool_use`", "Leave it out; the CLI cannot keep Claude from parallel calls."
+        )
+    if request.output_schema is not None and request.output_config and request.output_config.format:
+        raise invalid("Give either `output_schema` or `output_config.format`.")
+    if request.output_config and request.output_config.format and request.wanted_schema is None:
+        raise invalid("output_config.format: `{type: json_schema, schema: …}` is needed.")
     if request.session_id:
         raise unsupported("`session_id`", NEXT_RELEASE)
     if request.workspace != "none":
         raise unsupported("`workspace`", NEXT_RELEASE)
 
 
-def _check_content(request: AskRequest) -> None:
-    if (request.prompt is None) == (request.messages is None):
-        raise invalid("Give either `prompt` or `messages`.")
-    if request.messages is not None:
-        _check_message(request.messages)
-    content = request.content
-    if isinstance(content, str):
-        if not content.strip():
-            raise invalid("The prompt is empty. Say something.")
-    else:
-        _check_blocks(content)
-    if isinstance(request.system, list):
-        for block in request.system:
-            if block.get("type") != "text" or not isinstance(block.get("text"), str):
-                raise invalid("system: every block must be a text block.")
+def _check_tool(tool: Json, where: str) -> None:
+    if tool.get("type") not in (None, "custom"):
+        raise unsupported(
+            f"{where}: a tool of the type {tool['type']!r}", "Only the caller's own tools can be offered."
+        )
+    if not isinstance(tool.get("name"), str) or not isinstance(tool.get("input_schema"), dict):
+        raise invalid(f"{where}: a tool has a `name` and an `input_schema`.")
 
 
-def _check_message(messages: list[Json]) -> None:
-    if not messages:
-        raise invalid("messages: at least one is needed.")
-    if messages[0].get("role") != "user":
-        raise invalid("messages.0.role: the last message must be the user's.")
-    if not isinstance(messages[0].get("content"), (str, list)):
-        raise invalid("messages.0.content: text or a list of blocks is needed.")
-
-
-def _check_blocks(blocks: list[Any]) -> None:
-    if not blocks:
-        raise invalid("messages.0.content: at least one block is needed.")
-    for index, block in enumerate(blocks):
-        where = f"messages.0.content.{index}"
-        if not _is_block(block):
-            raise invalid(f"{where}: a block is an object with a `type`.")
-        kind = block["type"]
-        if kind not in CARRIED_BLOCKS:
-            raise unsupported(
-                f"{where}: a {kind!r} block", f"A user message may hold {', '.join(sorted(CARRIED_BLOCKS))}."
-            )
-        if kind == "text" and not str(block.get("text", "")).strip():
-            raise invalid(f"{where}.text: a text block must say something.")
-
-
-def _is_block(value: Any) -> TypeGuard[Json]:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)  # pyright: ignore[reportUnknownMemberType]
+def _check_system(system: str | list[Json] | None) -> None:
+    for block in system if isinstance(system, list) else []:
+        if block.get("type") != "text" or not isinstance(block.get("text"), str):
+            raise invalid("system: every block must be a text block.")
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -287,13 +282,14 @@ class PoolState(_Strict):
     warm: int
     starting: int
     leased: int
+    kept: int
 
 
 Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
 
 
 class Health(_Strict):
-    """What `health` answers with; the first five fields are the seed's."""
+    """What `health` answers with."""
 
     status: Status
     claude_cli: Literal["available", "unavailable"]

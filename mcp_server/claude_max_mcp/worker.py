@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -26,11 +26,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from claude_max_mcp.beside import beside
+from claude_max_mcp.caller_tools import SERVER, CallerTools
 from claude_max_mcp.errors import ServiceError, without_credentials
-from claude_max_mcp.protocol import ControlReply, ControlRequest, ControlResponse, Json, Message, parse
-
-CALLER_TOOLS = "caller"
-"""The name under which the caller's tools are declared to the CLI, when they are."""
+from claude_max_mcp.protocol import ControlReply, ControlRequest, ControlResponse, Json, Message, StreamEvent, parse
 
 ARGUMENTS = (
     "--print",
@@ -43,7 +41,7 @@ ARGUMENTS = (
     "--strict-mcp-config",
     "--no-session-persistence",
     *("--permission-mode", "dontAsk"),
-    *("--allowedTools", f"mcp__{CALLER_TOOLS}"),
+    *("--allowedTools", f"mcp__{SERVER}"),
 )
 """What makes a process blank: no tools, no settings, no memory of its own, nothing asked of a person."""
 
@@ -61,11 +59,16 @@ FIXED_ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
     # Thinking comes as the Messages API gives it, not reworded for a terminal.
     "CLAUDE_CODE_THINKING_DISPLAY_UPDATES": "0",
+    # The caller's tools keep their names, and one that is named like a built-in draws no reminder about git.
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
+    "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1",
+    "CLAUDE_CODE_SUPPRESS_SESSION_ATTRIBUTION": "1",
+    "MAX_MCP_OUTPUT_TOKENS": "1000000",
     "ENABLE_TOOL_SEARCH": "false",
     "BUN_JSC_useDFGJIT": "0",
 }
-"""Set for every process. The last one saves a fifth of the time to the first event: short lives repay no optimiser."""
+"""Set for every process. The last one turns an optimiser off that short lives do not repay: it saved 12 % of a
+process's CPU time on one machine, and nothing that could be seen on a slower one."""
 
 CLOSE_DEADLINE = 5.0
 """Seconds within which the kernel must have ended a killed process."""
@@ -79,9 +82,11 @@ class Launch:
     environment: Mapping[str, str]
     folder: Path
     model: str
+    further: tuple[str, ...] = ()
+    """More arguments, for a process that is not to be blank."""
 
     def command(self) -> list[str]:
-        command = [str(self.cli), *ARGUMENTS, "--model", self.model]
+        command = [str(self.cli), *ARGUMENTS, "--model", self.model, *self.further]
         setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
@@ -123,6 +128,11 @@ class Worker:
         self._waiters: dict[str, _Waiter] = {}
         self._requests = 0
         self._stderr = b""
+        self._asked: dict[str, object] = {}  # id of the CLI's request: id of the MCP message in it
+        self.tools = CallerTools([])
+        """The caller's tools; set before they are declared."""
+        self.tripwire: Callable[[Json], bool] = lambda event: False
+        """Asked of every stream event as it is read; the process is killed at once where it says so."""
         self.alive = True
         """Whether the process can still be spoken to."""
 
@@ -144,6 +154,16 @@ class Worker:
         """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything."""
         message = {"role": "user", "content": content}
         await self._write({"type": "user", "message": message, "parent_tool_use_id": None, "client_composed": True})
+
+    async def give(self, results: dict[str, Json]) -> None:
+        """Hand over what the caller's tools returned, as MCP results by the id of their `tool_use`."""
+        for number, result in self.tools.give(results).items():
+            await self._answer(number, result)
+
+    async def _answer(self, number: str, result: Json) -> None:
+        answer = {"mcp_response": {"jsonrpc": "2.0", "id": self._asked.pop(number), "result": result}}
+        reply = {"subtype": "success", "request_id": number, "response": answer}
+        await self._write({"type": "control_response", "response": reply})
 
     async def messages(self) -> AsyncIterator[Message]:
         """What the CLI says from here on, until it ends."""
@@ -220,6 +240,14 @@ class Worker:
                 if (waiter := self._waiters.pop(reply.request_id, None)) is not None:
                     waiter.reply = reply
                     waiter.settled.set()
+            case StreamEvent(event=event):
+                if self.tripwire(event):
+                    self.kill()
+                self._outgoing.send_nowait(message)
+            case ControlRequest(request_id=number, request={"subtype": "mcp_message", "message": asked}):
+                self._asked[number] = asked.get("id")
+                if (answer := self.tools.hear(number, asked)) is not None:
+                    await self._answer(number, answer)
             case ControlRequest(request_id=number, request=request):
                 error = f"this host does not answer {request.get('subtype')!r}"
                 reply = {"subtype": "error", "request_id": number, "error": error}

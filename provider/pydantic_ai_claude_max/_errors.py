@@ -117,7 +117,8 @@ class ProtocolError(ClaudeMaxError):
     """What answers is not a claude-max server that this package understands."""
 
     def __init__(self, url: str, reason: str, *, status: int = 502) -> None:
-        message = f"{url} did not answer like a claude-max server: {reason}"
+        hint = "" if url.endswith("/mcp") else " Its address ends with /mcp: see CLAUDE_MAX_URL."
+        message = f"{url} did not answer like a claude-max server: {reason}.{hint}"
         super().__init__(ErrorDetail(code="protocol", message=message, status=status))
 
 

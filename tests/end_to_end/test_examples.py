@@ -23,11 +23,27 @@ async def run(*command: str, home: Path, **environment: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
+@pytest.fixture(scope="module")
+async def printed(shared_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
+    """What each example printed; they run side by side, as most of their time goes into imports."""
+    outcomes: dict[str, tuple[int, str]] = {}
+    shared_house.standin.reset()
+
+    async def run_one(example: Path) -> None:
+        home = tmp_path_factory.mktemp(example.stem)
+        outcomes[example.stem] = await run(sys.executable, str(example), home=home, CLAUDE_MAX_URL=shared_house.url)
+
+    async with anyio.create_task_group() as tasks:
+        for example in EXAMPLES:
+            tasks.start_soon(run_one, example)
+    return outcomes
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-async def test_an_example_answers(house: House, example: Path, tmp_path: Path) -> None:
-    code, printed = await run(sys.executable, str(example), home=tmp_path, CLAUDE_MAX_URL=house.url)
-    assert code == 0, printed
-    assert "This is the stand-in" in printed
+async def test_an_example_answers(printed: dict[str, tuple[int, str]], example: Path) -> None:
+    code, text = printed[example.stem]
+    assert code == 0, text
+    assert "This is the stand-in" in text
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

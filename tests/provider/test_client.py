@@ -5,6 +5,7 @@ import asyncio
 import anyio
 import pytest
 from anyio import to_thread
+
 from pydantic_ai_claude_max import (
     AnswerLost,
     AnswerTimeout,

@@ -33,6 +33,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
+
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider, RetiredModelWarning, answered_by
 
 from .scripted_server import Asked, Json, ScriptedServer, events, failure, greet, message, success

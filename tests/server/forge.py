@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-from claude_max_mcp.pool import PoolStats
+
+from claude_max_mcp.pool import Pool, PoolStats
 
 NOTHING_LEFT = PoolStats(size=0, warm=0, starting=0, leased=0)
 
@@ -14,6 +15,16 @@ NOTHING_LEFT = PoolStats(size=0, warm=0, starting=0, leased=0)
 class FakeWorker:
     number: int
     alive: bool = True
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool[FakeWorker]) -> AsyncGenerator[FakeWorker]:
+    """A worker on loan for one block."""
+    loan = await pool.take()
+    try:
+        yield loan.worker
+    finally:
+        loan.end()
 
 
 class Forge:

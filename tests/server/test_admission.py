@@ -7,9 +7,9 @@ from random import Random
 
 import anyio
 import pytest
+
 from claude_max_mcp.admission import RETRY_AFTER, Admission
 from claude_max_mcp.errors import ServiceError
-
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from claude_max_mcp.standin import RECORDED_USAGE, RedactedThinking, Reply, Text, Thinking
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
+from claude_max_mcp.standin import RECORDED_USAGE, RedactedThinking, Reply, Text, Thinking
 from tests.house import House
 
 
@@ -54,6 +54,7 @@ async def test_thinking_comes_back_with_its_signature(house: House) -> None:
         ("claude-sonnet-4", "claude-sonnet-5-5"),
         ("claude-3-7-sonnet", "claude-sonnet-5-5"),
         ("claude-3-5-haiku", "claude-haiku-5-5"),
+        ("custom:claude-opus-4", "claude-opus-5-5"),
         ("claude-sonnet-4-6", "claude-sonnet-4-6"),
     ],
 )
@@ -130,18 +131,18 @@ async def test_thinking_that_the_cli_would_ignore_is_refused_by_name(
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-        {"tools": [{"name": "t", "input_schema": {"type": "object"}}]},
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
         {"tool_choice": {"type": "any"}},
-        {"output_schema": {"type": "object"}},
-        {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
+        {"tool_choice": {"type": "tool", "name": "t"}},
+        {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
         {"session_id": "s"},
         {"workspace": "read"},
-        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "server_tool_use", "id": "t"}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
     ],
-    ids=lambda arguments: str(arguments)[:50],
+    ids=str,
 )
-async def test_what_is_not_built_yet_is_refused_and_never_ignored(house: House, arguments: dict[str, Any]) -> None:
+async def test_what_cannot_be_carried_is_refused_and_never_ignored(house: House, arguments: dict[str, Any]) -> None:
     prompt = {} if "messages" in arguments else {"prompt": "hello"}
     result = await house.ask(**prompt, **arguments)
     assert result.error and (result.error.code, result.error.status) == ("unsupported", 400)
@@ -152,7 +153,12 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
     ({}, "`prompt` or `messages`"),
     ({"prompt": "a", "messages": [{"role": "user", "content": "a"}]}, "`prompt` or `messages`"),
     ({"messages": []}, "messages"),
-    ({"messages": [{"role": "assistant", "content": "a"}]}, "messages.0.role"),
+    ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "the user's"),
+    ({"messages": [{"role": "system", "content": "a"}]}, "messages.0.role"),
+    ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]}, "answers no call"),
+    ({"prompt": "a", "tools": [{"name": "t"}]}, "tools.0"),
+    ({"prompt": "a", "output_config": {"format": {"type": "json_schema"}}}, "output_config.format"),
+    ({"messages": [{"role": "assistant", "content": "a"}]}, "the user's"),
     ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": []}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": ["a"]}]}, "messages.0.content.0"),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.settings import cli_environment as inherited_environment
 from claude_max_mcp.standin import StandIn
-
 from tests.house import cli_environment, serving
 
 KEY = "sk-ant-api03-invented"

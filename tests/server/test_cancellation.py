@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from mcp import Client, MCPError
+
 from claude_max_mcp.beside import beside
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text
 from claude_max_mcp.wire import AskResult
-from mcp import Client, MCPError
-
 from tests.house import MODERN, House, serving
 from tests.server.processes import children
 from tests.server.test_verbatim import MODERN_CALL

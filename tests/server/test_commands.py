@@ -5,8 +5,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from claude_max_mcp.wire import AskResult, Health
 
+from claude_max_mcp.wire import AskResult, Health
 from tests.server.program import Server, left_behind, run, serving
 
 

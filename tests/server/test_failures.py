@@ -5,9 +5,9 @@ import json
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Failure, Reply, Text
-
 from tests.house import House
 
 

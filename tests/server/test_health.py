@@ -5,12 +5,12 @@ from pathlib import Path
 
 import anyio
 from anyio.lowlevel import checkpoint
+from mcp import Client
+
 from claude_max_mcp import standin as api
 from claude_max_mcp.beside import beside
 from claude_max_mcp.standin import StandIn
 from claude_max_mcp.wire import Health
-from mcp import Client
-
 from tests.house import MODERN, House, cli_environment, serving
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
+from dirty_equals import IsFloat, IsInt, IsPartialDict, IsStr
+
 from claude_max_mcp import standin as api
 from claude_max_mcp.beside import beside
 from claude_max_mcp.standin import Failure, Reply, Text
-from dirty_equals import IsFloat, IsInt, IsPartialDict, IsStr
-
 from tests.house import House, serving
 
 
@@ -53,7 +53,7 @@ async def test_health_has_the_five_fields_of_the_seed_and_all_others(house: Hous
         "auth": IsPartialDict({"method": IsStr(), "configured": True}),
         "billed_to": "subscription",
         "rate_limit": reply.json()["rate_limit"],
-        "pool": {"size": IsInt(), "warm": IsInt(), "starting": IsInt(), "leased": IsInt()},
+        "pool": {"size": IsInt(), "warm": IsInt(), "starting": IsInt(), "leased": IsInt(), "kept": IsInt()},
         "in_flight": 0,
         "queued": 0,
         "last_error": reply.json()["last_error"],

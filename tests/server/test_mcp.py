@@ -10,16 +10,16 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from claude_max_mcp import standin as api
-from claude_max_mcp.message import MessageBuilder
-from claude_max_mcp.progress import MOST_PER_SECOND
-from claude_max_mcp.standin import Failure, Reply, Text, Thinking
-from claude_max_mcp.wire import AskResult, Health
 from dirty_equals import IsPartialDict
 from jsonschema.validators import Draft202012Validator
 from mcp import Client
 from mcp_types import CallToolResult
 
+from claude_max_mcp import standin as api
+from claude_max_mcp.message import MessageBuilder
+from claude_max_mcp.progress import MOST_PER_SECOND
+from claude_max_mcp.standin import Failure, Reply, Text, Thinking
+from claude_max_mcp.wire import AskResult, Health
 from tests.house import MODERN, House, asked
 
 Json = dict[str, Any]

@@ -4,9 +4,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from dirty_equals import IsStr
+
 from claude_max_mcp.message import MessageBuilder
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
-from dirty_equals import IsStr
 
 Json = dict[str, Any]
 

@@ -6,10 +6,10 @@ from itertools import count
 
 import anyio
 import pytest
+
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.pool import Pool, PoolStats
-
-from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge
+from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge, borrowed
 from tests.virtual import in_virtual_time, settled
 
 
@@ -29,7 +29,7 @@ async def test_a_ready_worker_is_leased_without_waiting() -> None:
     async with pool.open():
         await anyio.sleep(2)
         before = anyio.current_time()
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert (worker.number, anyio.current_time()) == (1, before)
 
 
@@ -39,14 +39,14 @@ async def test_a_worker_serves_one_lease_and_is_replaced_while_it_serves() -> No
     pool = Pool(forge, refill_delay=0, warm=1)
     async with pool.open():
         await settled()
-        async with pool.lease() as first:
+        async with borrowed(pool) as first:
             await settled()
             assert pool.stats == PoolStats(size=2, warm=1, starting=0, leased=1)
-            async with pool.lease() as second:
+            async with borrowed(pool) as second:
                 assert (first.number, second.number) == (1, 2)
         await settled()
         assert forge.live == {3}
-        async with pool.lease() as third:
+        async with borrowed(pool) as third:
             assert third.number == 3
     assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
 
@@ -56,7 +56,7 @@ async def test_the_worker_that_was_ready_first_is_leased_first() -> None:
     pool = Pool(Forge(), warm=3)
     async with pool.open():
         await settled()
-        async with pool.lease() as first, pool.lease() as second, pool.lease() as third:
+        async with borrowed(pool) as first, borrowed(pool) as second, borrowed(pool) as third:
             assert [first.number, second.number, third.number] == [1, 2, 3]
 
 
@@ -68,7 +68,7 @@ async def test_who_waits_longest_gets_the_next_worker(warm: int) -> None:
     served = list[int]()
 
     async def caller(number: int) -> None:
-        async with pool.lease():
+        async with borrowed(pool):
             served.append(number)
 
     async with pool.open(), anyio.create_task_group() as tasks:
@@ -85,7 +85,7 @@ async def test_a_worker_is_closed_after_its_lease_even_when_the_lease_failed() -
     error = KeyError("the caller's own")
     async with pool.open():
         with pytest.raises(KeyError) as caught:
-            async with pool.lease():
+            async with borrowed(pool):
                 raise error
         await settled()
         assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
@@ -97,10 +97,10 @@ async def test_a_failed_start_reaches_the_one_who_waits_at_once_and_the_next_is_
     pool = Pool(Forge(fails=1), warm=0, retry_delay=30)
     async with pool.open():
         with pytest.raises(OSError, match="cannot start"):
-            async with pool.lease():
+            async with borrowed(pool):
                 pytest.fail("there was no worker")
         assert anyio.current_time() == 0
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert worker.number == 2
 
 
@@ -111,7 +111,7 @@ async def test_a_failed_start_reaches_one_waiter_and_not_the_others() -> None:
 
     async def caller() -> None:
         try:
-            async with pool.lease():
+            async with borrowed(pool):
                 outcomes.append("served")
         except OSError as error:
             outcomes.append(str(error))
@@ -143,7 +143,7 @@ async def test_the_same_failure_is_logged_once(caplog: pytest.LogCaptureFixture)
 
 async def refusal(pool: Pool[FakeWorker]) -> str:
     with pytest.raises(ServiceError) as caught:
-        async with pool.lease():
+        async with borrowed(pool):
             pytest.fail("a closed pool has no worker")
     return caught.value.code
 
@@ -181,7 +181,7 @@ async def test_closing_the_pool_closes_the_workers_that_are_still_leased() -> No
     pool = Pool(forge, refill_delay=0, warm=2)
 
     async def caller() -> None:
-        async with pool.lease():
+        async with borrowed(pool):
             await leaving.wait()
 
     async with anyio.create_task_group() as tasks:
@@ -200,13 +200,13 @@ async def test_renewing_replaces_the_workers_that_stand_ready_and_leaves_the_lea
     pool = Pool(forge, refill_delay=0, warm=2)
     async with pool.open():
         await settled()
-        async with pool.lease() as leased:
+        async with borrowed(pool) as taken:
             await settled()
             assert forge.live == {1, 2, 3}
             pool.renew()
             await settled()
-            assert forge.live == {leased.number, 4, 5}
-            assert leased.alive
+            assert forge.live == {taken.number, 4, 5}
+            assert taken.alive
 
 
 @in_virtual_time
@@ -234,7 +234,7 @@ async def test_a_leased_worker_does_not_grow_too_old() -> None:
     forge = Forge()
     pool = Pool(forge, warm=0, max_age=100)
     async with pool.open():
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             await anyio.sleep(1000)
             assert forge.live == {worker.number}
         await settled()
@@ -249,7 +249,7 @@ async def test_a_ready_worker_that_died_is_passed_over_and_replaced() -> None:
         await settled()
         ready = [slot.worker for slot in pool._idle]  # pyright: ignore[reportPrivateUsage]
         ready[0].alive = False
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert worker.number == 2
             await settled()
             assert pool.stats == PoolStats(size=3, warm=2, starting=0, leased=1)
@@ -265,7 +265,7 @@ async def test_when_all_ready_workers_died_a_new_one_is_started() -> None:
         await settled()
         for slot in pool._idle:  # pyright: ignore[reportPrivateUsage]
             slot.worker.alive = False
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert worker.number == 3
 
 
@@ -291,7 +291,7 @@ async def test_a_ready_worker_whose_keeper_failed_is_replaced_and_never_leased()
         breaking.set()
         await anyio.sleep(2)
         assert pool.stats == PoolStats(size=1, warm=1, starting=0, leased=0)
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert worker.number == 2
 
 
@@ -301,7 +301,7 @@ async def test_a_worker_that_is_ready_too_late_stands_by_for_the_next() -> None:
     pool = Pool(forge, warm=1)
     async with pool.open():
         with anyio.move_on_after(0.5):
-            async with pool.lease():
+            async with borrowed(pool):
                 pytest.fail("no worker was ready")
         await anyio.sleep(1)
         assert (pool.stats, forge.started) == (PoolStats(size=1, warm=1, starting=0, leased=0), 2)
@@ -313,7 +313,7 @@ async def test_the_start_of_a_replacement_waits_while_the_request_is_young() -> 
     pool = Pool(forge, warm=1, refill_delay=0.25)
     async with pool.open():
         await settled()
-        async with pool.lease():
+        async with borrowed(pool):
             await anyio.sleep(0.2)
             assert forge.live == {1}
             await anyio.sleep(0.1)

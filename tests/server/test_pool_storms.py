@@ -5,10 +5,10 @@ from random import Random
 
 import anyio
 import pytest
+
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.pool import Pool, PoolStats
-
-from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge
+from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge, borrowed
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 
 
@@ -29,7 +29,7 @@ async def test_a_task_cancelled_in_the_tick_of_the_hand_over_passes_its_worker_o
                 cancelled.cancel()
 
     async def caller() -> None:
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             served.append(worker.number)
 
     pool = Watched(forge, warm=0)
@@ -54,7 +54,7 @@ async def test_a_storm_of_cancelled_callers_loses_no_worker(seed: int) -> None:
 
     async def caller() -> None:
         with anyio.move_on_after(random.random() * 0.01):
-            async with pool.lease() as worker:
+            async with borrowed(pool) as worker:
                 assert worker.number not in served, "a worker serves once"
                 leased.add(worker.number)
                 served.append(worker.number)
@@ -73,7 +73,7 @@ async def test_a_storm_of_cancelled_callers_loses_no_worker(seed: int) -> None:
         await anyio.sleep(0.01)
         assert pool.stats == PoolStats(size=2, warm=2, starting=0, leased=0)
         assert (len(forge.live), leased) == (2, set())
-        async with pool.lease() as worker:
+        async with borrowed(pool) as worker:
             assert worker.alive
     assert len(served) > 100, "hundreds were served, or this is no storm"
     assert (pool.stats, forge.live) == (NOTHING_LEFT, set())
@@ -87,7 +87,7 @@ async def test_a_storm_of_cancelled_tasks_loses_no_worker(seed: int) -> None:
     pool = Pool(forge, warm=1)
 
     async def caller() -> None:
-        async with pool.lease():
+        async with borrowed(pool):
             await asyncio.sleep(random.random() * 0.002)
 
     async with pool.open():
@@ -114,7 +114,7 @@ async def test_a_pool_closed_in_the_midst_of_a_storm_leaves_nothing_alive(seed: 
 
     async def caller() -> None:
         try:
-            async with pool.lease():
+            async with borrowed(pool):
                 await anyio.sleep(random.random() * 0.004)
                 outcomes.append("served")
         except (ServiceError, OSError) as error:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from claude_max_mcp.progress import MOST_PER_SECOND, Progress, reporting
-from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 from pydantic_core import from_json
 
+from claude_max_mcp.progress import MOST_PER_SECOND, Progress, reporting
+from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 from tests.virtual import in_virtual_time, settled
 
 Json = dict[str, Any]

@@ -16,11 +16,11 @@ import httpx2
 import pytest
 from anyio.abc import Process
 from anyio.lowlevel import checkpoint
+from mcp import Client, StdioServerParameters
+
 from claude_max_mcp.beside import beside
 from claude_max_mcp.standin import Reply, StandIn
 from claude_max_mcp.wire import Health
-from mcp import Client, StdioServerParameters
-
 from tests.house import MODERN, asked
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, left_behind, run, serving, surroundings

@@ -7,10 +7,11 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from dirty_equals import IsStr
+
 from claude_max_mcp import standin as api
 from claude_max_mcp.beside import beside
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
-from dirty_equals import IsStr
 
 Json = dict[str, Any]
 

@@ -1,0 +1,175 @@
+"""One live conversation: a process that holds exactly these messages and waits for the next one.
+
+In: a request whose earlier messages are the ones held here (or none yet). Out: the answer. A process becomes a
+conversation in one of three ways: blank, from a transcript that it resumes, or from one that ends with tool results,
+where the CLI goes on by itself as soon as it has started.
+"""
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TypeAlias
+
+import anyio
+
+from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carries
+from claude_max_mcp.errors import AccountError
+from claude_max_mcp.failures import LOGIN
+from claude_max_mcp.history import calls, results
+from claude_max_mcp.login import look_up
+from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
+from claude_max_mcp.pool import Loan, Pool
+from claude_max_mcp.protocol import Account, Initialized, Json
+from claude_max_mcp.transcript import write_transcript
+from claude_max_mcp.turn import Answer, OnEvent, Turn
+from claude_max_mcp.wire import AskRequest, BilledTo
+from claude_max_mcp.worker import Launch, Worker, started
+
+Billing: TypeAlias = Literal["subscription", "any"]
+
+GO_ON = "Continue."
+"""What the CLI adds, as one text block, to history that ends with tool results: it will not go on without a word."""
+
+
+@dataclass(eq=False)
+class Conversation:
+    """A worker on loan, and what it waits for."""
+
+    loan: Loan[Worker]
+    account: Account
+    billed_to: BilledTo
+    structured: bool
+    pending: frozenset[str] = frozenset()
+    """The calls of the caller's tools that it waits for."""
+    session_id: str | None = None
+    said: bool = False
+    """Whether the last message of the first request is with the CLI already."""
+    left: anyio.Event = field(default_factory=anyio.Event)
+    """Set when somebody goes on with it, or it is over."""
+
+    def waits_for(self, message: Json) -> bool:
+        """Whether `message` can be handed to this process and reach the model as it is."""
+        given = results(message)
+        whole = len(given) == len(message["content"]) and all(map(carries, given.values()))
+        return given.keys() == self.pending and (whole or not self.pending)
+
+    async def ask(self, message: Json, on_event: OnEvent) -> Answer:
+        """Say `message`, or give its tool results, and read the answer.
+
+        Raises:
+            ClaudeMaxError: there is no answer; the conversation is of no more use.
+        """
+        worker = self.loan.worker
+        if self.pending:
+            await worker.give({name: as_mcp_result(result) for name, result in results(message).items()})
+        elif not self.said:
+            await worker.say(message["content"])
+        self.said = False
+        answer = await Turn(worker, on_event, structured=self.structured).read()
+        self.session_id = answer.session_id or self.session_id
+        self.pending = frozenset(calls(answer.message))
+        return answer
+
+    def end(self) -> None:
+        """End the process; nothing is awaited."""
+        self.left.set()
+        self.loan.worker.kill()
+        self.loan.end()
+
+
+async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing: Billing) -> Conversation:
+    """A conversation that holds all but the last message of a request.
+
+    Raises:
+        AccountError: somebody else than the subscription would pay.
+        RequestError: `unsupported`, the CLI cannot carry an option to this model.
+        ServiceError: no process could be had.
+    """
+    *earlier, last = request.conversation
+    if not earlier:
+        return await _prepared(await pool.take(), launch.model, request, billing)
+    # The CLI reads the files while it starts: they are not needed once it has answered.
+    with TemporaryDirectory(dir=launch.folder.parent, prefix="history-") as folder:
+        if results(last):
+            await _check_payer(launch, billing)
+            resumed = _going_on(launch, request, Path(folder))
+        else:
+            model = _model(launch, request)
+            transcript = write_transcript(earlier, full_id(model), Path(folder))
+            resumed = replace(launch, model=model, further=("--resume", str(transcript)))
+        loan = await pool.take(partial(started, resumed))
+        return await _prepared(loan, resumed.model, request, billing, going=bool(results(last)))
+
+
+async def _prepared(
+    loan: Loan[Worker], model: str, request: AskRequest, billing: Billing, *, going: bool = False
+) -> Conversation:
+    """Set a process up for a request, and make sure of the payer; one that is `going` knows the options already."""
+    try:
+        worker = loan.worker
+        worker.tools = CallerTools(request.offered_tools)
+        wanted = cli_model(request.model) if request.model else model
+        opening = initialize(request) | worker.tools.declaration()
+        reply, *_ = await worker.control(opening, *([] if going else settings(request, wanted, model)))
+        known = Initialized.model_validate(reply)
+        billed_to = guard(known.account, billing)
+        budget = thinking_budget(request.thinking, wanted, known)
+        if budget and not going:
+            await worker.control(*budget)
+        return Conversation(loan, known.account, billed_to, structured=request.wanted_schema is not None, said=going)
+    except BaseException:
+        loan.worker.kill()
+        loan.end()
+        raise
+
+
+def _model(launch: Launch, request: AskRequest) -> str:
+    return cli_model(request.model) if request.model else launch.model
+
+
+def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:
+    """How to start a process that goes on by itself: everything must be known to it from the start."""
+    model = _model(launch, request)
+    transcript = write_transcript(request.conversation, full_id(model), folder)
+    system = folder / "system.txt"
+    system.write_text("\n\n".join(request.system_prompt), encoding="utf-8")
+    arguments = ["--resume", str(transcript), "--system-prompt-file", str(system)]
+    if request.offered_tools:
+        servers = {"mcpServers": {SERVER: {"type": "sdk", "name": SERVER}}}
+        arguments += ["--mcp-config", json.dumps(servers)]
+    further, environment = spawned_settings(request)
+    own = {"CLAUDE_CODE_RESUME_INTERRUPTED_TURN": "1", "CLAUDE_CODE_RESUME_PROMPT": GO_ON}
+    return replace(
+        launch,
+        model=model,
+        further=(*arguments, *further),
+        environment={**launch.environment, **own, **environment},
+    )
+
+
+async def _check_payer(launch: Launch, billing: Billing) -> None:
+    """Make sure of the payer of a process that cannot be asked before it speaks."""
+    login = await look_up(launch)
+    source = "none" if not login.configured else login.method or "none"
+    subscription = login.billed_to == "subscription"
+    guard(Account(token_source="claude.ai" if subscription else source), billing)
+
+
+def guard(account: Account, billing: Billing) -> BilledTo:
+    """Make sure of the payer before anything is sent.
+
+    Raises:
+        AccountError: `not_authenticated`, nobody is logged in; `billing_guard`, not the subscription would pay.
+    """
+    if account.payer == "none":
+        raise AccountError("not_authenticated", f"Nobody is logged in: authentication is missing. {LOGIN}")
+    if account.payer != "subscription" and billing == "subscription":
+        source = account.api_key_source or account.api_provider
+        raise AccountError(
+            "billing_guard",
+            f"Not the subscription but {source} would pay for this, so nothing was sent. Remove that login, "
+            "or set CLAUDE_MAX_BILLING=any to allow it.",
+        )
+    return account.payer
