@@ -33,6 +33,11 @@ class House:
     """The server's address, without a path."""
 
     @property
+    def scratch(self) -> Path:
+        """Where the server keeps its files while it runs."""
+        return self.service.scratch
+
+    @property
     def url(self) -> str:
         """Where MCP is."""
         return f"{self.root}/mcp"

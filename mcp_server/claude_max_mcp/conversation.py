@@ -46,6 +46,8 @@ class Conversation:
     session_id: str | None = None
     said: bool = False
     """Whether the last message of the first request is with the CLI already."""
+    files: TemporaryDirectory[str] | None = None
+    """What the CLI reads while it starts; nobody needs it after the first answer."""
     left: anyio.Event = field(default_factory=anyio.Event)
     """Set when somebody goes on with it, or it is over."""
 
@@ -68,6 +70,7 @@ class Conversation:
             await worker.say(message["content"])
         self.said = False
         answer = await Turn(worker, on_event, structured=self.structured).read()
+        self._clean_up()
         self.session_id = answer.session_id or self.session_id
         self.pending = frozenset(calls(answer.message))
         return answer
@@ -77,6 +80,12 @@ class Conversation:
         self.left.set()
         self.loan.worker.kill()
         self.loan.end()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self.files is not None:
+            self.files.cleanup()
+            self.files = None
 
 
 async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing: Billing) -> Conversation:
@@ -90,17 +99,22 @@ async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing
     *earlier, last = request.conversation
     if not earlier:
         return await _prepared(await pool.take(), launch.model, request, billing)
-    # The CLI reads the files while it starts: they are not needed once it has answered.
-    with TemporaryDirectory(dir=launch.folder.parent, prefix="history-") as folder:
+    files = TemporaryDirectory(dir=launch.folder.parent, prefix="history-")
+    try:
         if results(last):
             await _check_payer(launch, billing)
-            resumed = _going_on(launch, request, Path(folder))
+            resumed = _going_on(launch, request, Path(files.name))
         else:
             model = _model(launch, request)
-            transcript = write_transcript(earlier, full_id(model), Path(folder))
+            transcript = write_transcript(earlier, full_id(model), Path(files.name))
             resumed = replace(launch, model=model, further=("--resume", str(transcript)))
         loan = await pool.take(partial(started, resumed))
-        return await _prepared(loan, resumed.model, request, billing, going=bool(results(last)))
+        conversation = await _prepared(loan, resumed.model, request, billing, going=bool(results(last)))
+    except BaseException:
+        files.cleanup()
+        raise
+    conversation.files = files
+    return conversation
 
 
 async def _prepared(

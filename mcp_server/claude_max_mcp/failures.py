@@ -54,7 +54,8 @@ def failure(
 
 def _code(result: Result, error: str | None, limits: RateLimitInfo | None) -> Code:
     status = result.api_error_status
-    if result.terminal_reason == "prompt_too_long":
+    # The CLI says so itself, without a status and without a request, where its own estimate exceeds the model's window.
+    if result.terminal_reason == "prompt_too_long" or result.result.startswith("Prompt is too long"):
         return "prompt_too_long"
     if error == "billing_error":
         return "api_key_billing"

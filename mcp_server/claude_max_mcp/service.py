@@ -69,6 +69,11 @@ class Service:
                 await service._look_up()
                 yield service
 
+    @property
+    def scratch(self) -> Path:
+        """The folder of its files, which ends with it."""
+        return self._launch.folder.parent
+
     async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events) -> AskResult:
         """Answer one request; a failure is a result too."""
         return await self._conversations.ask(request, on_event)

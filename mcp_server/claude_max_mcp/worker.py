@@ -57,6 +57,9 @@ FIXED_ENVIRONMENT = {
     # One request is one message: no second attempt without streaming, no comment sent after a refusal.
     "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    # A long conversation goes as it is; the CLI would summarise it first, by a request of its own.
+    "DISABLE_AUTO_COMPACT": "1",
+    "DISABLE_COMPACT": "1",
     # Thinking comes as the Messages API gives it, not reworded for a terminal.
     "CLAUDE_CODE_THINKING_DISPLAY_UPDATES": "0",
     # The caller's tools keep their names, and one that is named like a built-in draws no reminder about git.

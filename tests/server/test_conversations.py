@@ -174,11 +174,19 @@ async def test_two_callers_with_the_same_history_each_get_their_own(house: House
 
 async def test_a_long_history_is_carried_whole(house: House) -> None:
     turns = [message for n in range(250) for message in (user(f"question {n}"), assistant(f"answer {n}"))]
-    messages = [*turns, user("x" * 1_000_000), assistant("I see"), user("and?")]
-    with anyio.fail_after(30):
+    messages = [*turns, user("x" * 2_000_000), assistant("I see"), user("and?")]
+    with anyio.fail_after(60):
         result = await house.ask(messages=messages)
     assert result.success, result.error
     assert sent(house) == messages
+    assert list(house.scratch.glob("history-*")) == [], "nothing of it stays on the disk"
+
+
+async def test_a_history_beyond_the_models_window_is_refused_and_never_summarised(house: House) -> None:
+    with anyio.fail_after(60):
+        result = await house.ask(messages=[user("x" * 5_000_000), assistant("I see"), user("and?")])
+    assert result.error and (result.error.code, result.error.status) == ("prompt_too_long", 400)
+    assert house.standin.requests == []
 
 
 async def test_a_call_of_the_callers_tool_is_handed_over_and_its_result_goes_back_natively(house: House) -> None:
