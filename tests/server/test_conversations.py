@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from claude_max_mcp.standin import RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from claude_max_mcp.wire import AskResult
 from tests.house import House, serving
+from tests.server.test_failures import nothing_more_was_answered, only
 from tests.server.test_verbatim import PNG
 
 Json = dict[str, Any]
@@ -247,13 +248,10 @@ async def test_a_tool_keeps_the_name_its_caller_gave_it_and_draws_no_reminder(ho
 
 
 async def test_a_tool_that_nobody_offered_ends_the_request_and_the_process(house: House) -> None:
-    house.standin.enqueue(Reply(content=(ToolUse("invented", {}, "toolu_1"),)))
+    only(house, Reply(content=(ToolUse("invented", {}, "toolu_1"),)))
     result = await house.ask(messages=[user("go")], tools=[WEATHER])
     assert result.stop_reason == "tool_use"
-    with anyio.fail_after(5):
-        while (await house.service.health()).pool.leased:
-            await checkpoint()
-    assert len(house.standin.requests) == 1
+    await nothing_more_was_answered(house)
 
 
 async def test_without_a_choice_of_tools_none_is_offered(house: House) -> None:
