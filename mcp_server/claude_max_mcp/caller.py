@@ -22,7 +22,7 @@ async def ask(url: str, token: str | None, arguments: Json, on_text: Callable[[s
     """Ask the server at `url`; `on_text` gets the text as it comes.
 
     Raises:
-        ServiceError: `cli_missing`-like trouble on the way: the server is not running or does not let us in.
+        ServiceError: the server is not running, or does not let us in.
     """
 
     async def on_progress(_: float, __: float | None, message: str | None) -> None:
