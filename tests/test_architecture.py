@@ -156,9 +156,10 @@ def test_no_module_is_needed_by_what_it_needs() -> None:
 
 def test_the_provider_does_not_need_the_server() -> None:
     need = {name for name, path in PROVIDER_MODULES.items() if mentions(at_import(path), "claude_max_mcp")}
-    assert need == set()
-    may = {name for name, path in PROVIDER_MODULES.items() if mentions(anywhere(path), "claude_max_mcp")}
-    assert may <= {"_provider", "_embedded"}, "`ClaudeMaxProvider.embedded()` may, when it is called"
+    assert need == {"_embedded"}
+    assert [name for name, path in PROVIDER_MODULES.items() if mentions(at_import(path), "_embedded")] == []
+    asks = {name for name, path in PROVIDER_MODULES.items() if mentions(anywhere(path), "_embedded")}
+    assert asks == {"_provider"}, "`ClaudeMaxProvider.embedded()` does, when it is called"
 
 
 def test_the_server_knows_nothing_of_pydantic_ai() -> None:

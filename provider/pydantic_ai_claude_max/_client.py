@@ -13,11 +13,11 @@ from typing import Final, Self, TypeVar, Unpack
 
 import anyio
 from mcp import MCPError
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, RequestParamsMeta, TextContent
 from pydantic import BaseModel, ValidationError
 
 from ._answer import Answer, Notify, succeeded
-from ._connection import REFUSED, Connect, Session, connected
+from ._connection import REFUSED, Route, Session, over_http
 from ._errors import (
     AnswerLost,
     AnswerTimeout,
@@ -38,6 +38,8 @@ GRACE: Final = 1.0
 """Seconds beyond the server's own deadline in which its word about it may still arrive."""
 
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+_WANTS_PROGRESS: Final = RequestParamsMeta(progress_token=0)
+"""Over a wire the SDK puts a token of its own here; an embedded server would not see that anybody listens."""
 _LOST: Final = frozenset({-32000, -32700})
 """JSON-RPC: the connection was closed; the message is cut off."""
 
@@ -51,12 +53,12 @@ class ClaudeMaxClient:
     Args:
         url: the server's MCP endpoint; `CLAUDE_MAX_URL` or `http://127.0.0.1:47291/mcp` by default.
         token: what the server asks callers for; `CLAUDE_MAX_TOKEN` by default.
+        route: another way to a server than HTTP, as `embedded()` makes one; instead of both.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None) -> None:
-        self.url = server_url(url)
-        secret = token or os.environ.get("CLAUDE_MAX_TOKEN") or None
-        self._connect: Connect = functools.partial(connected, self.url, secret)
+    def __init__(self, url: str | None = None, token: str | None = None, *, route: Route | None = None) -> None:
+        self._route = route or server_route(url, token)
+        self.url = self._route.address
         self._entered = 0
         self._session: Session | None = None
 
@@ -141,21 +143,34 @@ class ClaudeMaxClient:
         with anyio.CancelScope(deadline=deadline()) as scope, _reported(self.url):
             async with self._opened() as session:
                 client = await session.client()
-                return await client.call_tool(tool, dict(arguments), progress_callback=on_progress if notify else None)
+                if notify is None:
+                    return await client.call_tool(tool, dict(arguments))
+                return await client.call_tool(
+                    tool, dict(arguments), progress_callback=on_progress, meta=_WANTS_PROGRESS
+                )
         raise AnswerTimeout(seconds=seconds, idle=idle)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[Session]:
-        if self._entered:
+        if self._entered or self._route.lasting:
             if self._session is None or not self._session.alive:
-                self._session = Session(self._connect)
+                self._session = Session(self._route.connect, lasting=not self._entered)
             yield self._session
             return
-        session = Session(self._connect)
+        session = Session(self._route.connect)
         try:
             yield session
         finally:
             await session.aclose()
+
+
+def server_route(url: str | None, token: str | None) -> Route:
+    """The route to the server, as given or as the environment says.
+
+    Raises:
+        ValueError: the address is no HTTP address.
+    """
+    return over_http(server_url(url), token or os.environ.get("CLAUDE_MAX_TOKEN") or None)
 
 
 def server_url(url: str | None) -> str:

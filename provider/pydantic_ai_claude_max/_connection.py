@@ -1,16 +1,19 @@
-"""The way to the server: one MCP client over HTTP, kept alive whatever happens to a single request.
+"""The way to the server: one MCP client, kept alive whatever happens to a single request.
 
-In: an address and a token. Out: a `Session` whose MCP client any task of the event loop may use. The only
-module that knows httpx2's transports. It resends a request only while connecting, when the server cannot have
-seen it.
+In: a `Route`, such as an address and a token make one. Out: a `Session` whose MCP client any task of the event loop
+may use. The only module that knows httpx2's transports. It resends a request only while connecting, when the server
+cannot have seen it.
 """
 
 import asyncio
+import atexit
 import functools
 import json
 import ssl
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import anyio
@@ -19,6 +22,17 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Client]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """How to reach a server, and what it is called in messages and telemetry."""
+
+    address: str
+    connect: Connect
+    lasting: bool = False
+    """Whether a session stays open between the calls of a client that nobody entered: where opening one is dear."""
+
 
 PROTOCOL: Final = "2026-07-28"
 """Pinned: closing a response cancels its request, and there is no session that a restart of the server could
@@ -101,8 +115,13 @@ def _http_client(url: str, token: str | None) -> httpx2.AsyncClient:
     )
 
 
+def over_http(url: str, token: str | None) -> Route:
+    """The route to the server at `url`."""
+    return Route(url, functools.partial(_connected, url, token))
+
+
 @asynccontextmanager
-async def connected(url: str, token: str | None) -> AsyncGenerator[Client]:
+async def _connected(url: str, token: str | None) -> AsyncGenerator[Client]:
     """An MCP client of the server at `url`. Nothing is sent yet."""
     async with (
         _http_client(url, token) as http,
@@ -116,14 +135,16 @@ class Session:
 
     The client's cancel scopes belong to the task that entered it, but its users come and go in any task, and
     the provider is entered in one and left in another. Hence the owner is a plain asyncio task: no task group
-    spans both.
+    spans both. It ends by `aclose`, or with its event loop; a `lasting` one also with the process, as `run_sync`
+    leaves a loop behind that nobody closes.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, *, lasting: bool = False) -> None:
         self._opened = anyio.Event()
         self._leave = anyio.Event()
         self._client: Client | None = None
         self._failure: Exception | None = None
+        self._lasting = lasting
         self._owner = asyncio.create_task(self._own(connect))
 
     @property
@@ -153,6 +174,8 @@ class Session:
                 if await self._listed(client):
                     self._client = client
                     self._opened.set()
+                    if self._lasting:
+                        _close_at_exit(self)  # only now: what was opened first is to be closed last
                     await self._leave.wait()
         except Exception as error:  # whatever ends the client ends this session, and the next call opens another
             self._failure = error
@@ -169,6 +192,18 @@ class Session:
             self._failure = error
             return False
         return True
+
+
+def _close_at_exit(session: Session) -> None:
+    loop = asyncio.get_running_loop()
+    reference = weakref.ref(session)
+
+    def close() -> None:
+        left = reference()
+        if left is not None and left.alive and not loop.is_closed() and not loop.is_running():
+            loop.run_until_complete(left.aclose())
+
+    atexit.register(close)
 
 
 async def wound_down(task: asyncio.Task[object]) -> None:

@@ -4,6 +4,8 @@ Mapping, streaming, thinking and errors are inherited. Settings that the CLI has
 as unsupported and taken out, so Pydantic AI warns about those that matter and none of them reaches the wire.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final, Protocol, cast
 
 from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -71,6 +73,15 @@ class ClaudeMaxModel(AnthropicModel):
     @classmethod
     def supported_native_tools(cls) -> frozenset[type[AbstractNativeTool]]:
         return frozenset()
+
+    @asynccontextmanager
+    async def _run_scope(self) -> AsyncGenerator[None]:
+        """Pydantic AI holds this around a run: its requests share one session with the server."""
+        async with super()._run_scope(), self._session():
+            yield
+
+    def _session(self) -> AbstractAsyncContextManager[object]:
+        return self._provider.session() if isinstance(self._provider, ClaudeMaxProvider) else nullcontext()
 
     def prepare_request(
         self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters

@@ -1,7 +1,9 @@
 """The provider: Anthropic's SDK over a claude-max server, for Pydantic AI."""
 
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import httpx2
 from anthropic import AsyncAnthropic
@@ -11,9 +13,13 @@ from pydantic_ai.profiles.anthropic import AnthropicModelProfile, anthropic_mode
 from pydantic_ai.providers import Provider
 from pydantic_ai.providers.anthropic import AnthropicJsonSchemaTransformer, AsyncAnthropicClient
 
-from ._client import server_url
+from ._client import server_route
+from ._connection import Route
 from ._names import CURRENT, full_id
 from ._transport import MessagesTransport
+
+if TYPE_CHECKING:
+    from claude_max_mcp.settings import Settings
 
 ROUTE: Final = AnthropicModelProfile(
     json_schema_transformer=AnthropicJsonSchemaTransformer,
@@ -44,8 +50,12 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
     """
 
     def __init__(self, base_url: str | None = None, *, token: str | None = None) -> None:
-        self._base_url = server_url(base_url)
-        self._transport = MessagesTransport(self._base_url, token)
+        self._set_up(server_route(base_url, token))
+
+    def _set_up(self, route: Route) -> None:
+        self._base_url = route.address
+        self._lasting = route.lasting
+        self._transport = MessagesTransport(route)
         self._anthropic = AsyncAnthropic(
             # A constant: without it the SDK would look for a key in the environment. It goes nowhere.
             api_key="unused",
@@ -55,6 +65,28 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
             timeout=None,
             http_client=httpx2.AsyncClient(transport=self._transport, trust_env=False),
         )
+
+    @classmethod
+    def embedded(
+        cls, settings: "Settings | None" = None, *, environment: Mapping[str, str] | None = None
+    ) -> "ClaudeMaxProvider":
+        """The same engine inside this process: no server to start, no port, no token.
+
+        It starts with the first request and ends with the block that entered the provider, else with the event loop
+        or the process. Needs the server's package: `pip install 'pydantic-ai-claude-max[embedded]'`.
+
+        Args:
+            settings: those of the server; by default as the environment says.
+            environment: all that the CLI inherits; by default what the server would pass on, an allow-list.
+
+        Raises:
+            ImportError: the server's package is not installed.
+        """
+        from ._embedded import inside
+
+        provider = cls.__new__(cls)
+        provider._set_up(inside(settings, environment))
+        return provider
 
     @property
     def name(self) -> str:
@@ -84,6 +116,10 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
             context_window=infer_model_profile(f"anthropic:{model_id}").get("context_window"),
         )
         return merge_profile(family, ROUTE, own)
+
+    def session(self) -> AbstractAsyncContextManager[object]:
+        """One session with the server for the length of a block, in the running event loop."""
+        return nullcontext() if self._lasting else self._transport.client()
 
     async def __aenter__(self) -> Self:
         await self._transport.client().__aenter__()

@@ -17,6 +17,7 @@ from anthropic import APIConnectionError
 
 from ._answer import Answer, failure
 from ._client import ClaudeMaxClient
+from ._connection import Route
 from ._errors import AnswerLost, AskFailed, ClaudeMaxError, ErrorDetail, ServerNotRunning
 from ._messages import ask_arguments, error_body, error_response, sse, uncarried
 from ._results import Json
@@ -27,9 +28,8 @@ logger = logging.getLogger(__name__)
 class MessagesTransport(httpx2.AsyncBaseTransport):
     """Carries Messages API requests over MCP, with one client for each event loop."""
 
-    def __init__(self, url: str | None, token: str | None) -> None:
-        self._url = url
-        self._token = token
+    def __init__(self, route: Route) -> None:
+        self._route = route
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ClaudeMaxClient] = (
             weakref.WeakKeyDictionary()
         )
@@ -38,7 +38,7 @@ class MessagesTransport(httpx2.AsyncBaseTransport):
         """The client of the running event loop; unless someone entered it, each call has its own session."""
         loop = asyncio.get_running_loop()
         if (client := self._clients.get(loop)) is None:
-            client = self._clients[loop] = ClaudeMaxClient(self._url, self._token)
+            client = self._clients[loop] = ClaudeMaxClient(route=self._route)
         return client
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""The `claude` processes that this process, or another, has started."""
+"""The processes that this process, or another, has started."""
 
 from pathlib import Path
 
@@ -14,4 +14,17 @@ def children(parent: int) -> set[int]:
         state, ppid = fields.split()[:2]
         if int(ppid) == parent and name.startswith("claude") and state != "Z":
             found.add(int(stat.parent.name))
+    return found
+
+
+def working_in(folder: Path) -> set[int]:
+    """The ids of the processes whose environment, or working folder, names `folder`."""
+    found: set[int] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            named = str(folder).encode() in (process / "environ").read_bytes()
+            if named or (process / "cwd").readlink().is_relative_to(folder):
+                found.add(int(process.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
     return found

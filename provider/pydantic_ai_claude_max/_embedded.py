@@ -1,0 +1,39 @@
+"""The server's engine inside this process, reached over MCP in memory.
+
+In: the server's settings. Out: a `Route`. The only module that imports the server, and that only when it is asked for.
+"""
+
+import functools
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from mcp import Client
+
+from ._connection import PROTOCOL, Route
+
+try:
+    from claude_max_mcp.service import Service
+    from claude_max_mcp.settings import Settings, cli_environment
+    from claude_max_mcp.tools import mcp_server
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "`embedded()` runs the server's engine in this process, and its package is not installed: "
+        "`pip install 'pydantic-ai-claude-max[embedded]'`. Or reach a running server with `ClaudeMaxProvider()`."
+    ) from error
+
+ADDRESS: Final = "claude-max://embedded"
+"""What telemetry and messages call it."""
+
+
+def inside(settings: Settings | None, environment: Mapping[str, str] | None) -> Route:
+    """The route to an engine of its own."""
+    settings = settings or Settings()
+    inherited = cli_environment(settings) if environment is None else environment
+    return Route(ADDRESS, functools.partial(_engine, settings, inherited), lasting=True)
+
+
+@asynccontextmanager
+async def _engine(settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator[Client]:
+    async with Service.running(settings, environment) as service, Client(mcp_server(service), mode=PROTOCOL) as client:
+        yield client
