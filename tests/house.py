@@ -92,7 +92,10 @@ async def serving(
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         standin = standin or await stack.enter_async_context(StandIn.running())
         inherited = cli_environment(standin.url, home) if environment is None else environment
-        service = await stack.enter_async_context(Service.running(Settings(**settings), inherited))
+        chosen = Settings(**settings).model_copy(
+            update={} if "state_dir" in settings else {"state_dir": home / "state"}
+        )
+        service = await stack.enter_async_context(Service.running(chosen, inherited))
         listener = bind("127.0.0.1", 0)
         await stack.enter_async_context(served(service, listener))
         yield House(service, standin, f"http://127.0.0.1:{listener.getsockname()[1]}")

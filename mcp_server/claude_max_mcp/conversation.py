@@ -43,7 +43,6 @@ class Conversation:
     structured: bool
     pending: frozenset[str] = frozenset()
     """The calls of the caller's tools that it waits for."""
-    session_id: str | None = None
     said: bool = False
     """Whether the last message of the first request is with the CLI already."""
     files: TemporaryDirectory[str] | None = None
@@ -71,7 +70,6 @@ class Conversation:
         self.said = False
         answer = await Turn(worker, on_event, structured=self.structured).read()
         self._clean_up()
-        self.session_id = answer.session_id or self.session_id
         self.pending = frozenset(calls(answer.message))
         return answer
 

@@ -218,7 +218,6 @@ def _result(answer: Answer, conversation: Conversation) -> AskResult:
         response=answer.text,
         model=answer.message.get("model"),
         stop_reason=answer.message.get("stop_reason"),
-        session_id=conversation.session_id,
         usage=answer.message.get("usage"),
         message=answer.message,
         structured_output=answer.structured_output,

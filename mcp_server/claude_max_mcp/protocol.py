@@ -105,7 +105,6 @@ class System(_Said):
 
     type: Literal["system"]
     subtype: str
-    session_id: str | None = None
     attempt: int = 0
     max_retries: int = 0
     retry_delay_ms: float = 0
@@ -148,7 +147,6 @@ class Result(_Said):
     type: Literal["result"]
     is_error: bool = False
     result: str = ""
-    session_id: str | None = None
     terminal_reason: str | None = None
     api_error_status: int | None = None
     api_error_type: str | None = None

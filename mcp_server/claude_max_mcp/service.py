@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from claude_max_mcp.conversations import Conversations, ignore_events
-from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.login import look_up
 from claude_max_mcp.models import cli_model
+from claude_max_mcp.sessions import Said, Session, Sessions
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
@@ -49,6 +50,7 @@ class Service:
             park_seconds=settings.park_seconds,
             billing=settings.billing,
         )
+        self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self._began = time.monotonic()
         self._looked_at = 0.0
 
@@ -74,9 +76,31 @@ class Service:
         """The folder of its files, which ends with it."""
         return self._launch.folder.parent
 
-    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events) -> AskResult:
-        """Answer one request; a failure is a result too."""
-        return await self._conversations.ask(request, on_event)
+    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events, *, remember: bool = False) -> AskResult:
+        """Answer one request; a failure is a result too.
+
+        Args:
+            request: what is asked.
+            on_event: gets the events as they come.
+            remember: whether the caller can go on by `session_id`.
+        """
+        if not remember or _brings_everything(request):
+            return await self._conversations.ask(request, on_event)
+        try:
+            session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
+            said = session.said
+            going_on = request.after(said.messages, system=said.system, model=said.model)
+        except ClaudeMaxError as error:
+            return AskResult.failure(error)
+        result = await self._conversations.ask(going_on, on_event)
+        return await self._remembered(session, going_on, result)
+
+    async def _remembered(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
+        if result.message is None or not result.message["content"]:
+            return result
+        messages = [*request.conversation, {"role": "assistant", "content": result.message["content"]}]
+        said = Said(messages=messages, system=request.system, model=request.model)
+        return result.model_copy(update={"session_id": await self._sessions.keep(session, said)})
 
     async def drain(self, grace: float) -> None:
         """Take no more requests, let those that run finish for `grace` seconds, then cancel them."""
@@ -137,6 +161,11 @@ class Service:
                 "An API key, not the subscription, would pay. Every request is refused until it is removed.",
             )
         return "healthy", "Service ready"
+
+
+def _brings_everything(request: AskRequest) -> bool:
+    """Whether this is a program that sends the whole conversation each time: there is nothing to remember for it."""
+    return request.session_id is None and request.messages is not None and request.stream == "events"
 
 
 def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:

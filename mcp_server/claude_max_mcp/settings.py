@@ -71,6 +71,10 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("CLAUDE_MAX_WORKSPACE_ROOT", "WORKSPACE_ROOT")
     )
     """The folder that `workspace: "read"` opens to Claude."""
+    state_dir: Path = Field(default_factory=lambda: _state_home() / "claude-max")
+    """Where conversations with a `session_id` are kept."""
+    session_hours: float = Field(default=24.0, ge=0)
+    """Hours that a conversation can be gone on with by its `session_id`; 0 keeps none."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Further `Host` names that requests may carry, comma-separated."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -91,6 +95,12 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+
+def _state_home() -> Path:
+    """Where a user's programs keep what they remember (XDG Base Directory Specification)."""
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".local" / "state"
 
 
 def cli_environment(settings: Settings) -> dict[str, str]:

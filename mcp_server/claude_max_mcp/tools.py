@@ -24,7 +24,6 @@ from mcp_types import (
 from pydantic import BaseModel
 
 from claude_max_mcp.beside import beside
-from claude_max_mcp.conversations import ignore_events
 from claude_max_mcp.disconnects import gone
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.progress import reporting
@@ -115,10 +114,10 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     result = _abandoned()
     async with _until_gone(context):
         if (context.meta or {}).get("progress_token") is None:  # 0 is a token, and some clients' first
-            result = await service.ask(request, ignore_events)
+            result = await service.ask(request, remember=True)
         else:
             async with reporting(context.session.report_progress, request.stream) as progress:
-                result = await service.ask(request, progress.add)
+                result = await service.ask(request, progress.add, remember=True)
     return result
 
 

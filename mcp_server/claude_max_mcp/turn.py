@@ -34,7 +34,6 @@ class Answer:
 
     message: Json
     text: str
-    session_id: str | None
     limits: RateLimitInfo | None
     structured_output: Any = None
     settled: bool = False
@@ -54,7 +53,6 @@ class Turn:
         self._tripped = False
         worker.tripwire = self._trips
         self._shown = False
-        self._session_id: str | None = None
         self._limits: RateLimitInfo | None = None
         self._said: AssistantMessage | None = None
 
@@ -78,8 +76,6 @@ class Turn:
                     self._limits = limits
                 case AssistantMessage() as said:
                     self._said = said
-                case System(subtype="init", session_id=session_id):
-                    self._session_id = session_id
                 case System(subtype="api_retry") as retry:
                     self._retrying(retry)
                 case Result() as result:
@@ -162,7 +158,6 @@ class Turn:
         return Answer(
             message=self._builder.message,
             text=self._builder.text,
-            session_id=self._session_id,
             limits=self._limits,
             structured_output=structured_output,
             settled=settled,

@@ -67,7 +67,10 @@ class AskRequest(_Strict):
     output_config: Annotated[OutputConfig | None, Field(description="`effort` and `format`.")] = None
     output_schema: Annotated[Json | None, Field(description="Short for `output_config.format`.")] = None
     max_tokens: Annotated[int | None, Field(description="The most tokens to answer with.", ge=1)] = None
-    session_id: Annotated[str | None, Field(description="Go on with an earlier answer's conversation.")] = None
+    session_id: Annotated[
+        str | None,
+        Field(description="Go on with an earlier answer's conversation; its `system` and `model` stay unless given."),
+    ] = None
     workspace: Annotated[
         Literal["none", "read"], Field(description="`read` lets Claude read the server's workspace folder.")
     ] = "none"
@@ -95,9 +98,29 @@ class AskRequest(_Strict):
             RequestError: it is malformed, or holds what cannot be carried.
         """
         if self._conversation is None:
-            said = [{"role": "user", "content": self.prompt}] if self.messages is None else self.messages
-            self._conversation = normalise(said)
+            self._conversation = normalise(self._said)
         return self._conversation
+
+    @property
+    def _said(self) -> list[Json]:
+        return [{"role": "user", "content": self.prompt}] if self.messages is None else self.messages
+
+    def after(self, earlier: list[Json], *, system: str | list[Json] | None, model: str | None) -> "AskRequest":
+        """This request as one that sends `earlier` itself, and `system` and `model` where it has none.
+
+        Raises:
+            RequestError: it does not fit what was said before.
+        """
+        going_on = self.model_copy(
+            update={
+                "prompt": None,
+                "messages": [*earlier, *self._said],
+                "system": system if self.system is None else self.system,
+                "model": self.model or model,
+            }
+        )
+        going_on._conversation = normalise([*earlier, *self._said])
+        return going_on
 
     @property
     def offered_tools(self) -> list[Json]:
@@ -139,7 +162,8 @@ def parse_request(arguments: Json) -> AskRequest:
     if request.prompt is not None and not request.prompt.strip():
         raise invalid("The prompt is empty. Say something.")
     _check_system(request.system)
-    _ = request.conversation
+    if request.session_id is None:
+        _ = request.conversation  # else it is checked with what was said before
     return request
 
 
@@ -163,8 +187,6 @@ def _check_carried(request: AskRequest) -> None:
         raise invalid("Give either `output_schema` or `output_config.format`.")
     if request.output_config and request.output_config.format and request.wanted_schema is None:
         raise invalid("output_config.format: `{type: json_schema, schema: …}` is needed.")
-    if request.session_id:
-        raise unsupported("`session_id`", NEXT_RELEASE)
     if request.workspace != "none":
         raise unsupported("`workspace`", NEXT_RELEASE)
 

@@ -135,7 +135,6 @@ async def test_thinking_that_the_cli_would_ignore_is_refused_by_name(
         {"tool_choice": {"type": "any"}},
         {"tool_choice": {"type": "tool", "name": "t"}},
         {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
-        {"session_id": "s"},
         {"workspace": "read"},
         {"messages": [{"role": "user", "content": [{"type": "server_tool_use", "id": "t"}]}]},
         {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
