@@ -1,5 +1,6 @@
 """Conversations, natively: what upstream receives is what a direct call of the Messages API would have sent."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -20,6 +21,10 @@ WEATHER: Json = {
     "name": "get_weather",
     "description": "Tell the weather.",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+PDF: Json = {
+    "type": "document",
+    "source": {"type": "base64", "media_type": "application/pdf", "data": b64encode(b"%PDF-1.4\n%%EOF").decode()},
 }
 IMAGE: Json = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 
@@ -73,6 +78,7 @@ HISTORIES: dict[str, list[Json]] = {
     ],
     "redacted thinking": [user("a"), assistant({"type": "redacted_thinking", "data": "cmVk"}, "b"), user("c")],
     "images": [user("look", IMAGE), assistant("seen"), user("and this", IMAGE)],
+    "a PDF": [user(PDF, "read"), assistant("done"), user(PDF, "and this")],
     "a document": [
         user({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "doc"}}, "read"),
         assistant("done"),

@@ -1,0 +1,61 @@
+"""What comes back from the caller's tools, where the waiting process cannot be handed it, and what comes with it."""
+
+from typing import Any
+
+import pytest
+
+from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
+from tests.house import House, serving
+
+from .test_conversations import IMAGE, WEATHER, Json, reply_of, returned, sent, session, user
+
+URL_IMAGE: Json = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
+NOTE: Json = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a note"}}
+
+
+async def called(house: House) -> list[Json]:
+    """A conversation in which Claude has just called the tool."""
+    house.standin.enqueue(Reply(content=(ToolUse("get_weather", {"city": "Paris"}, "toolu_1"),)))
+    first = [user("weather?")]
+    return [*first, reply_of(await house.ask(messages=first, tools=[WEATHER]))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["x" * 700_000, [URL_IMAGE], [NOTE], [{"type": "text", "text": "a"}, URL_IMAGE]],
+    ids=["700,000 characters", "an image by its address", "a document", "text and an image by its address"],
+)
+async def test_a_result_that_a_waiting_process_would_change_goes_by_the_history(house: House, content: Any) -> None:
+    messages = [*await called(house), user(returned("toolu_1", content))]
+    result = await house.ask(messages=messages, tools=[WEATHER])
+    assert result.success, result.error
+    arrived = sent(house)
+    assert arrived[:-1] == messages[:-1]
+    assert arrived[-1]["content"] == [returned("toolu_1", content), {"type": "text", "text": "Continue."}]
+    assert session(house, 0) != session(house, 1)
+
+
+async def test_what_the_user_adds_to_a_result_arrives_after_it(house: House) -> None:
+    messages = [*await called(house), user(returned("toolu_1", "sunny"), "In one word, please.", IMAGE)]
+    result = await house.ask(messages=messages, tools=[WEATHER])
+    assert result.success, result.error
+    assert sent(house)[-1]["content"] == [*messages[-1]["content"], {"type": "text", "text": "Continue."}]
+    assert len(house.standin.requests) == 2
+
+
+async def test_a_run_completes_though_the_server_was_restarted_between_call_and_result(own_standin: StandIn) -> None:
+    async with serving(own_standin, warm=1) as house:
+        messages = await called(house)
+    own_standin.enqueue(Reply(content=(Text("Sunny."),)))
+    async with serving(own_standin, warm=1) as house:
+        result = await house.ask(messages=[*messages, user(returned("toolu_1", "sunny"))], tools=[WEATHER])
+        assert result.response == "Sunny."
+        assert sent(house)[-1]["content"][0] == returned("toolu_1", "sunny")
+
+
+async def test_no_result_at_all_is_said_in_the_clis_own_words(house: House) -> None:
+    """The one thing about results that the CLI does not pass on as it is."""
+    messages = [*await called(house), user({"type": "tool_result", "tool_use_id": "toolu_1"})]
+    assert (await house.ask(messages=messages, tools=[WEATHER])).success
+    (block,) = sent(house)[-1]["content"]
+    assert "completed with no output" in str(block["content"])
