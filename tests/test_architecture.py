@@ -128,7 +128,7 @@ ROOMS = [
     {"conversations", "models", "turn", "message", "failures"},
     {"admission", "pool"},
     {"worker", "protocol"},
-    {"wire", "errors", "settings"},
+    {"wire", "errors", "settings", "tokens"},
 ]
 """From the outside in, as the package's docstring lists them."""
 

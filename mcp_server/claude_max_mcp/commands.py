@@ -15,6 +15,7 @@ from rich.console import Console
 
 from claude_max_mcp.errors import ClaudeMaxError
 from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.tokens import with_token
 from claude_max_mcp.wire import AskResult, parse_request
 from claude_max_mcp.worker import find_cli
 
@@ -153,7 +154,7 @@ def _url() -> str:
 
 
 def _token() -> str | None:
-    token = _settings().token
+    token = _guarded(lambda: with_token(_settings())).token
     return token.get_secret_value() if token else None
 
 

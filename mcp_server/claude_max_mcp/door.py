@@ -3,6 +3,7 @@
 In: every HTTP request. Out: the same, or a refusal with a typed error. It checks, on every route, that the request
 is meant for this server (`Host`), that no foreign web page sent it (`Origin`, and no body but JSON, which a page
 cannot send without asking), that the caller knows the token where there is one, and that the body is not too large.
+One route is open to those who show no token at all: whether the server is alive. It is told who they are.
 """
 
 import hmac
@@ -19,6 +20,15 @@ from claude_max_mcp.settings import LOOPBACK
 
 MAX_BODY = 32 * 1024 * 1024
 """The most bytes in a request's body: what the Messages API itself takes."""
+
+
+LIVENESS = ("GET", "/health")
+"""The one request that needs no token; what it may be told is up to the route."""
+
+
+def is_stranger(scope: Scope) -> bool:
+    """Whether the request came in without the token that everybody else had to show."""
+    return bool(scope.get("claude_max.stranger"))
 
 
 class Door:
@@ -41,13 +51,18 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        refused = self._refusal(scope["method"], headers)
+        scope["claude_max.stranger"] = self._is_stranger(scope, headers)
+        refused = self._refusal(scope, headers)
         if refused is None and "transfer-encoding" in headers:
             receive, whole = await _read_ahead(receive)
             refused = None if whole else _too_large("body")
         await (refused or self._app)(scope, receive, send)
 
-    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
+    def _is_stranger(self, scope: Scope, headers: Headers) -> bool:
+        alive = (scope["method"], scope["path"]) == LIVENESS and not scope["query_string"]
+        return self._token is not None and alive and "authorization" not in headers
+
+    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         if not all(map(self._is_host, headers.getlist("host") or [""])):
             return _refuse(
                 421, "wrong_host", "Host", "Add the name to CLAUDE_MAX_ALLOWED_HOSTS if it is this server's."
@@ -59,9 +74,13 @@ class Door:
                 "Origin",
                 "Add it to CLAUDE_MAX_ALLOWED_ORIGINS if you trust that page.",
             )
-        if self._token is not None and not all(map(self._knows_token, headers.getlist("authorization") or [""])):
+        shown = headers.getlist("authorization") or [""]
+        if self._token is not None and not is_stranger(scope) and not all(map(self._knows_token, shown)):
             return _unauthorized()
-        if method == "POST" and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if (
+            scope["method"] == "POST"
+            and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
+        ):
             return _refuse(415, "wrong_content_type", "Content-Type", "Send `application/json`.")
         if (length := headers.get("content-length", "0")).isdigit() and int(length) > MAX_BODY:
             return _too_large("Content-Length")

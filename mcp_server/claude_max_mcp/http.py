@@ -23,12 +23,12 @@ from starlette.types import ASGIApp
 
 from claude_max_mcp.beside import beside
 from claude_max_mcp.disconnects import Disconnects, gone
-from claude_max_mcp.door import MAX_BODY, Door
+from claude_max_mcp.door import MAX_BODY, Door, is_stranger
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
 from claude_max_mcp.service import Service
 from claude_max_mcp.tools import mcp_server
-from claude_max_mcp.wire import AskResult, parse_request
+from claude_max_mcp.wire import AskResult, Health, parse_request
 
 ENDPOINTS = {
     "/mcp": "MCP over streamable HTTP, with the tools ask_claude and health",
@@ -89,9 +89,18 @@ def _health(service: Service) -> Callable[[Request], Any]:
     async def health(request: Request) -> Response:
         report = await service.health(probe=request.query_params.get("probe") in ("1", "true"))
         status = 503 if report.status == "unhealthy" else 200
-        return JSONResponse(report.model_dump(mode="json"), status_code=status)
+        told = _alive(report) if is_stranger(request.scope) else report.model_dump(mode="json")
+        return JSONResponse(told, status_code=status)
 
     return health
+
+
+def _alive(report: Health) -> dict[str, Any]:
+    """What anybody may know: nothing of the account, its limits or its errors."""
+    told = report.model_dump(include={"status", "claude_cli", "workspace_root", "purpose", "message"})
+    if report.status != "healthy":
+        told["message"] = "`claude-max status` says what is wrong, or this address, to those who send the token."
+    return told
 
 
 def _claude(service: Service) -> Callable[[Request], Any]:

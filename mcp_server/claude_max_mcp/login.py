@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.wire import BilledTo
 from claude_max_mcp.worker import Launch
 
@@ -57,10 +58,10 @@ def _billed_to(status: _AuthStatus) -> BilledTo | None:
 async def _output(launch: Launch, *arguments: str) -> str | None:
     """What the CLI prints, or None if it cannot be run; its exit code says nothing more."""
     try:
-        with anyio.fail_after(DEADLINE):
+        with anyio.fail_after(DEADLINE), launch.login() as (environment, files):
             done = await anyio.run_process(
-                [str(launch.cli), *arguments], check=False, env=launch.environment, cwd=launch.folder
+                [str(launch.cli), *arguments], check=False, env=environment, cwd=launch.folder, pass_fds=files
             )
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, ServiceError):
         return None
     return done.stdout.decode(errors="replace").strip()

@@ -25,6 +25,7 @@ from claude_max_mcp.listener import bind
 from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings, cli_environment
 from claude_max_mcp.stdio import claimed_stdin, lines
+from claude_max_mcp.tokens import with_token
 from claude_max_mcp.tools import mcp_server
 
 GRACE = 2.0
@@ -43,7 +44,7 @@ def check_bind(settings: Settings) -> None:
     if not settings.loopback and settings.token is None:
         raise invalid(
             f"Listening on {settings.host} lets other machines in, so a token is needed. "
-            "Set CLAUDE_MAX_TOKEN, or listen on 127.0.0.1."
+            "Set CLAUDE_MAX_TOKEN or CLAUDE_MAX_TOKEN_FILE, or listen on 127.0.0.1."
         )
 
 
@@ -71,12 +72,15 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
 
     with tempfile.TemporaryDirectory(prefix="claude-max-offline-") as home:
         async with StandIn.running() as standin:
-            settings = settings.model_copy(update={"upstream_url": standin.url, "billing": "subscription"})
+            settings = settings.model_copy(
+                update={"upstream_url": standin.url, "billing": "subscription", "login_file": None}
+            )
             inherited = {k: v for k, v in cli_environment(settings).items() if not k.startswith("CLAUDE_")}
             yield settings, {**inherited, "HOME": home, "CLAUDE_CODE_OAUTH_TOKEN": OFFLINE_LOGIN}
 
 
 async def _serve_http(settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
+    settings = with_token(settings, make=True)
     check_bind(settings)
     try:
         listener = bind(settings.host, settings.port)

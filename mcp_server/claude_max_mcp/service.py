@@ -174,7 +174,7 @@ def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scrat
     folder.mkdir()
     temporary.mkdir()
     own = {**environment, **FIXED_ENVIRONMENT, "TMPDIR": str(temporary)}
-    return Launch(cli, own, folder, cli_model(settings.model))
+    return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
 
 
 def _auth(known: Knowledge) -> Auth:

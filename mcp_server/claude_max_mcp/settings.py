@@ -36,6 +36,9 @@ PASSED_ON = (
 )
 """The variables of this process that a CLI process gets too: what any program needs, and the subscription's login."""
 
+API_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+"""Variables with which a CLI that inherits them bills the API account."""
+
 PASSED_ON_BY_PREFIX = ("ANTHROPIC_", "AWS_", "CLAUDE_CODE_USE_", "CLOUD_ML_", "GOOGLE_", "VERTEX_", "AZURE_")
 """With `CLAUDE_MAX_BILLING=any`, every way of signing in that the CLI knows stays usable: these go on as well."""
 
@@ -43,7 +46,9 @@ PASSED_ON_BY_PREFIX = ("ANTHROPIC_", "AWS_", "CLAUDE_CODE_USE_", "CLOUD_ML_", "G
 class Settings(BaseSettings):
     """The settings of the server; every field is read from the variable named by its prefix and name."""
 
-    model_config = SettingsConfigDict(env_prefix="CLAUDE_MAX_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CLAUDE_MAX_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     host: str = "127.0.0.1"
     """The address to listen on. Any but loopback needs `token`."""
@@ -51,6 +56,12 @@ class Settings(BaseSettings):
     """The port to listen on; 0 takes a free one."""
     token: SecretStr | None = None
     """What callers must send as `Authorization: Bearer …`; without it, nothing is asked."""
+    token_file: Path | None = None
+    """A file that holds the token, instead of `token`; the server makes one where there is none."""
+    login_file: Path | None = Field(
+        default=None, validation_alias=AliasChoices("CLAUDE_MAX_LOGIN_FILE", "CLAUDE_CODE_OAUTH_TOKEN_FILE")
+    )
+    """A file with the CLI's own login token, such as a Docker secret. Only the CLI reads it."""
     url: str | None = None
     """Where the commands find the server; without it, this machine's `port`."""
     model: str = "sonnet"
@@ -114,3 +125,8 @@ def cli_environment(settings: Settings) -> dict[str, str]:
     if settings.upstream_url:
         inherited["ANTHROPIC_BASE_URL"] = settings.upstream_url
     return inherited
+
+
+def stray_api_keys() -> tuple[str, ...]:
+    """The names of the API keys in sight that would make any other program's CLI bill the API account."""
+    return tuple(name for name in API_KEYS if os.environ.get(name))

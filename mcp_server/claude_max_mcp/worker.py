@@ -14,8 +14,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,11 +87,38 @@ class Launch:
     model: str
     further: tuple[str, ...] = ()
     """More arguments, for a process that is not to be blank."""
+    login_file: Path | None = None
+    """Holds the login; it is handed over open, and read by the CLI alone."""
 
     def command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--model", self.model, *self.further]
         setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
+
+    @contextmanager
+    def login(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
+        """The whole environment of a process, and the open files that it is to inherit.
+
+        Raises:
+            ServiceError: `cli_failed`, the file with the login cannot be opened.
+        """
+        if self.login_file is None:
+            yield dict(self.environment), ()
+            return
+        try:
+            file = self.login_file.open("rb")
+        except OSError as error:
+            raise ServiceError(
+                "cli_failed",
+                f"The login cannot be read from {self.login_file} ({error.strerror}). CLAUDE_CODE_OAUTH_TOKEN_FILE "
+                "names a file with what `claude setup-token` printed.",
+            ) from None
+        with file:
+            yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
+
+
+LOGIN_DESCRIPTOR = "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"
+"""The CLI's own variable for a login that it reads from an open file."""
 
 
 def find_cli(configured: Path | None = None) -> Path:
@@ -274,9 +301,10 @@ async def started(launch: Launch) -> AsyncGenerator[Worker]:
     """
     find_cli(launch.cli)
     try:
-        process = await anyio.open_process(
-            launch.command(), env=launch.environment, cwd=launch.folder, start_new_session=True
-        )
+        with launch.login() as (environment, files):
+            process = await anyio.open_process(
+                launch.command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
+            )
     except OSError as error:
         raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error
     worker = Worker(process)

@@ -67,3 +67,24 @@ def test_with_any_payer_every_login_of_the_cli_stays_usable(monkeypatch: pytest.
     for name in names:
         monkeypatch.setenv(name, "x")
     assert inherited_environment(Settings(billing="any")).keys() >= set(names)
+
+
+async def test_a_login_in_a_file_is_handed_to_the_cli_unread(own_standin: StandIn, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("sk-ant-oat01-in-a-file\n")
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    async with serving(own_standin, environment=environment, warm=1, login_file=secret) as house:
+        result = await house.ask(prompt="hello")
+        health = await house.service.health()
+    assert (result.success, result.billed_to) == (True, "subscription")
+    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-in-a-file"
+    assert health.auth.proven
+
+
+async def test_a_login_file_that_is_not_there_is_named(own_standin: StandIn, tmp_path: Path) -> None:
+    environment = cli_environment(own_standin.url, tmp_path)
+    async with serving(own_standin, environment=environment, warm=1, login_file=tmp_path / "missing") as house:
+        result = await house.ask(prompt="hello")
+    assert result.error and result.error.code == "cli_failed"
+    assert str(tmp_path / "missing") in result.error.message and "setup-token" in result.error.message

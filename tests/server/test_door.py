@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from claude_max_mcp.door import MAX_BODY
+from claude_max_mcp.standin import usage_limit
 from tests.house import House, serving
 from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
 
@@ -193,10 +194,32 @@ WRONG_KEYS: dict[str, Headers] = {
 
 @pytest.mark.parametrize("headers", WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
 async def test_without_the_right_token_nothing_is_told(locked: House, headers: Headers) -> None:
-    for reply in await knock_at(ROUTES, locked, headers):
+    shows_nothing = all(name != "authorization" for name, _ in headers)
+    routes = [route for route in ROUTES if not (shows_nothing and route == ("GET", "/health"))]
+    for reply in await knock_at(routes, locked, headers):
         assert (reply.status_code, code(reply)) == (401, "unauthorized")
         assert reply.headers["www-authenticate"] == "Bearer"
         assert TOKEN not in reply.text
+
+
+ALIVE = {"status", "claude_cli", "workspace_root", "purpose", "message"}
+
+
+async def test_a_stranger_learns_whether_the_server_is_alive_and_nothing_else(locked: House) -> None:
+    locked.standin.enqueue(usage_limit())
+    async with locked.http() as http:
+        await http.post("/claude", json=ASK, headers={"authorization": RIGHT})
+    told = (await knock(locked, "GET", "/health", [])).json()
+    assert told.keys() == ALIVE
+    assert told["status"] == "degraded" and "limit" not in told["message"]
+
+
+@pytest.mark.parametrize("address", ["/health?probe=1", "/health?", "//health", "/health/", "/HEALTH"])
+async def test_a_stranger_gets_no_more_by_another_spelling(locked: House, address: str) -> None:
+    locked.standin.reset()
+    reply = await knock(locked, "GET", address, [])
+    assert reply.status_code == 401 or reply.json().keys() == ALIVE
+    assert locked.standin.requests == []
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
