@@ -15,17 +15,19 @@ from typing import Literal, TypeAlias
 import anyio
 
 from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carries
-from claude_max_mcp.errors import AccountError
+from claude_max_mcp.errors import AccountError, unsupported
 from claude_max_mcp.failures import LOGIN
 from claude_max_mcp.history import calls, results
 from claude_max_mcp.login import look_up
+from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
 from claude_max_mcp.pool import Loan, Pool
 from claude_max_mcp.protocol import Account, Initialized, Json
 from claude_max_mcp.transcript import write_transcript
 from claude_max_mcp.turn import Answer, OnEvent, Turn
 from claude_max_mcp.wire import AskRequest, BilledTo
-from claude_max_mcp.worker import Launch, Worker, started
+from claude_max_mcp.worker import HOOKS, Launch, Worker, started
+from claude_max_mcp.workspace import TOOLS, Workspace
 
 Billing: TypeAlias = Literal["subscription", "any"]
 
@@ -41,6 +43,8 @@ class Conversation:
     account: Account
     billed_to: BilledTo
     structured: bool
+    own: frozenset[str] = frozenset()
+    """The names of the tools that the CLI runs itself."""
     pending: frozenset[str] = frozenset()
     """The calls of the caller's tools that it waits for."""
     said: bool = False
@@ -68,7 +72,7 @@ class Conversation:
         elif not self.said:
             await worker.say(message["content"])
         self.said = False
-        answer = await Turn(worker, on_event, structured=self.structured).read()
+        answer = await Turn(worker, on_event, own=self.own, structured=self.structured).read()
         self._clean_up()
         self.pending = frozenset(calls(answer.message))
         return answer
@@ -86,7 +90,9 @@ class Conversation:
             self.files = None
 
 
-async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing: Billing) -> Conversation:
+async def begin(
+    pool: Pool[Worker], launch: Launch, request: AskRequest, billing: Billing, workspace: Workspace | None
+) -> Conversation:
     """A conversation that holds all but the last message of a request.
 
     Raises:
@@ -95,8 +101,12 @@ async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing
         ServiceError: no process could be had.
     """
     *earlier, last = request.conversation
+    opened = _opened(workspace) if request.workspace == "read" else None
+    if opened is not None:
+        launch = opened.launch(launch)
     if not earlier:
-        return await _prepared(await pool.take(), launch.model, request, billing)
+        loan = await pool.take(partial(started, launch) if opened else None)
+        return await _prepared(loan, launch.model, request, billing, opened)
     files = TemporaryDirectory(dir=launch.folder.parent, prefix="history-")
     try:
         if results(last):
@@ -105,9 +115,9 @@ async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing
         else:
             model = _model(launch, request)
             transcript = write_transcript(earlier, full_id(model), Path(files.name))
-            resumed = replace(launch, model=model, further=("--resume", str(transcript)))
+            resumed = replace(launch, model=model, further=(*launch.further, "--resume", str(transcript)))
         loan = await pool.take(partial(started, resumed))
-        conversation = await _prepared(loan, resumed.model, request, billing, going=bool(results(last)))
+        conversation = await _prepared(loan, resumed.model, request, billing, opened, going=bool(results(last)))
     except BaseException:
         files.cleanup()
         raise
@@ -115,8 +125,20 @@ async def begin(pool: Pool[Worker], launch: Launch, request: AskRequest, billing
     return conversation
 
 
+def _opened(workspace: Workspace | None) -> Workspace:
+    if workspace is None:
+        raise unsupported("`workspace`", "Start the server with CLAUDE_MAX_WORKSPACE_ROOT, the folder to be read.")
+    return workspace
+
+
 async def _prepared(
-    loan: Loan[Worker], model: str, request: AskRequest, billing: Billing, *, going: bool = False
+    loan: Loan[Worker],
+    model: str,
+    request: AskRequest,
+    billing: Billing,
+    workspace: Workspace | None,
+    *,
+    going: bool = False,
 ) -> Conversation:
     """Set a process up for a request, and make sure of the payer; one that is `going` knows the options already."""
     try:
@@ -124,13 +146,18 @@ async def _prepared(
         worker.tools = CallerTools(request.offered_tools)
         wanted = cli_model(request.model) if request.model else model
         opening = initialize(request) | worker.tools.declaration()
+        if workspace is not None:
+            worker.refusal = workspace.refusal
+            opening["hooks"] = HOOKS
         reply, *_ = await worker.control(opening, *([] if going else settings(request, wanted, model)))
         known = Initialized.model_validate(reply)
         billed_to = guard(known.account, billing)
         budget = thinking_budget(request.thinking, wanted, known)
         if budget and not going:
             await worker.control(*budget)
-        return Conversation(loan, known.account, billed_to, structured=request.wanted_schema is not None, said=going)
+        structured = request.wanted_schema is not None
+        own = {*(TOOLS if workspace else ()), *([STRUCTURED_OUTPUT] if structured else ())}
+        return Conversation(loan, known.account, billed_to, structured, frozenset(own), said=going)
     except BaseException:
         loan.worker.kill()
         loan.end()
@@ -156,7 +183,7 @@ def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:
     return replace(
         launch,
         model=model,
-        further=(*arguments, *further),
+        further=(*launch.further, *arguments, *further),
         environment={**launch.environment, **own, **environment},
     )
 

@@ -23,6 +23,7 @@ from claude_max_mcp.pool import Pool, PoolStats
 from claude_max_mcp.turn import Answer, OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
 from claude_max_mcp.worker import Launch, started
+from claude_max_mcp.workspace import Workspace
 
 IDLE_SECONDS = 120.0
 """Seconds that a process waits for the next message after a finished answer."""
@@ -46,6 +47,7 @@ class Conversations:
         timeout: seconds for one request, unless it says otherwise.
         park_seconds: seconds that a process waits for the caller's tool results.
         billing: `subscription` refuses whatever else would pay.
+        workspace: the folder that requests may have opened for reading.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Conversations:
         timeout: float = 150.0,
         park_seconds: float = 600.0,
         billing: Billing = "subscription",
+        workspace: Workspace | None = None,
     ) -> None:
         self._launch = launch
         self._park_seconds = park_seconds
         self._timeout = timeout
         self._billing: Billing = billing
+        self._workspace = workspace
         self._admission = Admission(running=concurrency, queue=queue)
         self._pool = Pool(partial(started, launch), warm=warm)
         self._kept: dict[str, Conversation] = {}  # by name, oldest first
@@ -157,7 +161,7 @@ class Conversations:
         *earlier, last = request.conversation
         conversation = self._go_on(_name(request, earlier), last)
         if conversation is None:
-            conversation = await begin(self._pool, self._launch, request, self._billing)
+            conversation = await begin(self._pool, self._launch, request, self._billing, self._workspace)
         try:
             answer = await conversation.ask(last, on_event)
         except BaseException:
@@ -206,7 +210,7 @@ def _name(request: AskRequest, messages: list[Json]) -> str:
     thinking = request.thinking.model_dump() if request.thinking else None
     effort = request.output_config.effort if request.output_config else None
     shape = [request.model, request.system_prompt, request.offered_tools, thinking, effort, request.max_tokens]
-    return fingerprint([*shape, request.wanted_schema], messages)
+    return fingerprint([*shape, request.wanted_schema, request.workspace], messages)
 
 
 def _result(answer: Answer, conversation: Conversation) -> AskResult:

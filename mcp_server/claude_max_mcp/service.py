@@ -21,6 +21,7 @@ from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
 from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, find_cli
+from claude_max_mcp.workspace import Workspace
 
 LOOK_AGAIN = 30.0
 """Seconds after which a login that was missing is looked for again, when somebody asks for `health`."""
@@ -49,6 +50,7 @@ class Service:
             timeout=settings.timeout,
             park_seconds=settings.park_seconds,
             billing=settings.billing,
+            workspace=_workspace(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self._began = time.monotonic()
@@ -175,6 +177,16 @@ def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scrat
     temporary.mkdir()
     own = {**environment, **FIXED_ENVIRONMENT, "TMPDIR": str(temporary)}
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
+
+
+def _workspace(settings: Settings, launch: Launch) -> Workspace | None:
+    """The folder that may be read; never with the login, the door's token or what others said in it."""
+    if settings.workspace_root is None:
+        return None
+    home = launch.environment.get("HOME", "~")
+    config = Path(launch.environment.get("CLAUDE_CONFIG_DIR") or Path(home, ".claude"))
+    private = [config, settings.state_dir, settings.token_file, settings.login_file, launch.folder.parent]
+    return Workspace(settings.workspace_root, [path for path in private if path is not None])
 
 
 def _auth(known: Knowledge) -> Auth:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from claude_max_mcp.errors import UpstreamError
 from claude_max_mcp.failures import failure
+from claude_max_mcp.merging import MergedEvents
 from claude_max_mcp.message import Json, MessageBuilder
 from claude_max_mcp.protocol import (
     AssistantMessage,
@@ -20,8 +21,6 @@ from claude_max_mcp.protocol import (
     StreamEvent,
     System,
 )
-from claude_max_mcp.structured import TOOL as STRUCTURED_OUTPUT
-from claude_max_mcp.structured import StructuredEvents
 from claude_max_mcp.worker import Worker
 
 OnEvent: TypeAlias = Callable[[Json], None]
@@ -41,18 +40,30 @@ class Answer:
 
 
 class Turn:
-    """Reads one answer; `read` is called once."""
+    """Reads one answer; `read` is called once.
 
-    def __init__(self, worker: Worker, on_event: OnEvent, *, structured: bool = False) -> None:
+    Args:
+        worker: the process that answers.
+        on_event: gets the events.
+        own: the names of the tools that the CLI runs itself, going on by further messages.
+        structured: whether the answer is to fit a schema.
+    """
+
+    def __init__(
+        self, worker: Worker, on_event: OnEvent, *, own: frozenset[str] = frozenset(), structured: bool = False
+    ) -> None:
         self._worker = worker
-        self._structured = StructuredEvents() if structured else None
+        self._own = own
+        self._structured = structured
+        self._merged = MergedEvents(own, structured=structured) if own else None
         self._on_event = on_event
         self._builder = MessageBuilder()
         self._held: list[Json] = []
         self._blocks: list[Json] = []  # of the current message, as they began
         self._tripped = False
         worker.tripwire = self._trips
-        self._shown = False
+        self._shown = False  # something of the current message
+        self._midway = False  # it has not ended
         self._limits: RateLimitInfo | None = None
         self._said: AssistantMessage | None = None
 
@@ -65,7 +76,8 @@ class Turn:
         async for message in self._worker.messages():
             match message:
                 case StreamEvent(event=event):
-                    for shown in self._structured.translate(event) if self._structured else [event]:
+                    self._follow(event)
+                    for shown in self._merged.translate(event) if self._merged else [event]:
                         self._take(shown)
                     if event["type"] == "message_stop" and self._builder.complete:
                         if self._tripped:
@@ -107,26 +119,33 @@ class Turn:
     def _must_end(self, reason: str) -> bool:
         called = {block["name"] for block in self._blocks if block["type"] == "tool_use"}
         if reason == "tool_use":
-            return not called <= self._worker.tools.names | ({STRUCTURED_OUTPUT} if self._structured else set())
+            return not called <= self._worker.tools.names | self._own
         return reason != "end_turn" or not self._blocks
+
+    def _follow(self, event: Json) -> None:
+        """Where a message begins, or begins anew, what was held back of it is forgotten."""
+        if event["type"] == "message_start":
+            self._held = [held for held in self._held if self._merged and held["type"] == "message_start"]
+            self._shown, self._midway = False, True
+        elif event["type"] == "message_delta":
+            self._midway = False
 
     def _take(self, event: Json) -> None:
         """Pass an event on. Until the message says something its events are held back: a retry may replace it."""
-        if event["type"] == "message_start":
-            self._builder = MessageBuilder()
-            self._held = []
-        self._builder.add(event)
-        if event["type"] == "message_stop" and not self._builder.complete:
-            return  # the CLI's own, after a connection that broke
         self._held.append(event)
         self._shown = self._shown or _says_something(event)
         if self._shown:
             for held in self._held:
-                self._on_event(held)
+                self._pass_on(held)
             self._held = []
 
+    def _pass_on(self, event: Json) -> None:
+        self._builder.add(event)
+        if event["type"] != "message_stop" or self._builder.complete:  # else the CLI's own, after a broken connection
+            self._on_event(event)
+
     def _retrying(self, retry: System) -> None:
-        if self._shown:
+        if self._shown and self._midway:
             raise UpstreamError(
                 "overloaded",
                 "Anthropic cut the answer short and it cannot be resumed. Send the request again.",
@@ -138,7 +157,7 @@ class Turn:
         called = [block["name"] for block in self._builder.message["content"] if block["type"] == "tool_use"]
         return bool(called) and self._worker.tools.names >= set(called)
 
-    def _conclude_structured(self, events: StructuredEvents, result: Result) -> None:
+    def _conclude_structured(self, events: MergedEvents, result: Result) -> None:
         if result.structured_output is None:
             raise UpstreamError(
                 "empty_answer", "Claude gave no output that fits the schema. Ask again, or simplify it."
@@ -147,8 +166,8 @@ class Turn:
             self._take(event)
 
     def _concluded(self, result: Result) -> Answer:
-        if self._structured is not None and not result.is_error and not self._builder.complete:
-            self._conclude_structured(self._structured, result)
+        if self._structured and self._merged and not result.is_error and not self._builder.complete:
+            self._conclude_structured(self._merged, result)
         if not self._builder.complete:
             request_id = self._said.request_id if self._said else None
             raise failure(result, self._said, self._limits, request_id)

@@ -19,8 +19,6 @@ Json: TypeAlias = dict[str, Any]
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""
 
-NEXT_RELEASE = "It is planned for the next release."
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -187,8 +185,10 @@ def _check_carried(request: AskRequest) -> None:
         raise invalid("Give either `output_schema` or `output_config.format`.")
     if request.output_config and request.output_config.format and request.wanted_schema is None:
         raise invalid("output_config.format: `{type: json_schema, schema: …}` is needed.")
-    if request.workspace != "none":
-        raise unsupported("`workspace`", NEXT_RELEASE)
+    if request.workspace == "read" and (
+        taken := {"Read", "Grep", "Glob"} & {tool["name"] for tool in request.tools or []}
+    ):
+        raise unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
 
 
 def _check_tool(tool: Json, where: str) -> None:

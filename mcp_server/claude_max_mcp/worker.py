@@ -36,14 +36,13 @@ ARGUMENTS = (
     *("--output-format", "stream-json"),
     "--verbose",
     "--include-partial-messages",
-    *("--tools", ""),
     *("--setting-sources", ""),
     "--strict-mcp-config",
     "--no-session-persistence",
     *("--permission-mode", "dontAsk"),
     *("--allowedTools", f"mcp__{SERVER}"),
 )
-"""What makes a process blank: no tools, no settings, no memory of its own, nothing asked of a person."""
+"""What makes a process blank, beside having no tools: no settings, no memory of its own, nothing asked of a person."""
 
 MAX_RETRIES = 2
 """How often the CLI tries again when Anthropic is overloaded; its own default of ten takes three minutes."""
@@ -87,11 +86,13 @@ class Launch:
     model: str
     further: tuple[str, ...] = ()
     """More arguments, for a process that is not to be blank."""
+    tools: str = ""
+    """The CLI's own tools that it has, comma-separated."""
     login_file: Path | None = None
     """Holds the login; it is handed over open, and read by the CLI alone."""
 
     def command(self) -> list[str]:
-        command = [str(self.cli), *ARGUMENTS, "--model", self.model, *self.further]
+        command = [str(self.cli), *ARGUMENTS, "--tools", self.tools, "--model", self.model, *self.further]
         setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
@@ -163,6 +164,8 @@ class Worker:
         """The caller's tools; set before they are declared."""
         self.tripwire: Callable[[Json], bool] = lambda event: False
         """Asked of every stream event as it is read; the process is killed at once where it says so."""
+        self.refusal: Callable[[str, Json], str | None] = lambda tool, arguments: None
+        """Asked before the CLI runs a tool of its own, where `initialize` registered `HOOKS`; a text is a refusal."""
         self.alive = True
         """Whether the process can still be spoken to."""
 
@@ -278,6 +281,10 @@ class Worker:
                 self._asked[number] = asked.get("id")
                 if (answer := self.tools.hear(number, asked)) is not None:
                     await self._answer(number, answer)
+            case ControlRequest(request_id=number, request={"subtype": "hook_callback", "input": asked}):
+                decision = _decision(self.refusal(asked["tool_name"], asked["tool_input"]))
+                reply = {"subtype": "success", "request_id": number, "response": decision}
+                await self._write({"type": "control_response", "response": reply})
             case ControlRequest(request_id=number, request=request):
                 error = f"this host does not answer {request.get('subtype')!r}"
                 reply = {"subtype": "error", "request_id": number, "error": error}
@@ -290,6 +297,17 @@ class Worker:
         assert self._process.stderr is not None
         async for chunk in self._process.stderr:
             self._stderr = (self._stderr + chunk)[-4096:]
+
+
+HOOKS: Json = {"PreToolUse": [{"matcher": "*", "hookCallbackIds": ["refusal"]}]}
+"""The `hooks` of `initialize` that let `Worker.refusal` be asked."""
+
+
+def _decision(refusal: str | None) -> Json:
+    if refusal is None:
+        return {}
+    denied = {"permissionDecision": "deny", "permissionDecisionReason": refusal}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **denied}}
 
 
 @asynccontextmanager

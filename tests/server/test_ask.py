@@ -128,19 +128,19 @@ async def test_thinking_that_the_cli_would_ignore_is_refused_by_name(
     assert house.standin.requests == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-        {"tool_choice": {"type": "any"}},
-        {"tool_choice": {"type": "tool", "name": "t"}},
-        {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
-        {"workspace": "read"},
-        {"messages": [{"role": "user", "content": [{"type": "server_tool_use", "id": "t"}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
-    ],
-    ids=str,
-)
+UNCARRIED: list[dict[str, Any]] = [
+    {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+    {"tool_choice": {"type": "any"}},
+    {"tool_choice": {"type": "tool", "name": "t"}},
+    {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+    {"workspace": "read"},
+    {"workspace": "read", "tools": [{"name": "Read", "input_schema": {}}]},
+    {"messages": [{"role": "user", "content": [{"type": "server_tool_use", "id": "t"}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]},
+]
+
+
+@pytest.mark.parametrize("arguments", UNCARRIED, ids=str)
 async def test_what_cannot_be_carried_is_refused_and_never_ignored(house: House, arguments: dict[str, Any]) -> None:
     prompt = {} if "messages" in arguments else {"prompt": "hello"}
     result = await house.ask(**prompt, **arguments)

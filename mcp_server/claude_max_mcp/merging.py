@@ -1,8 +1,9 @@
-"""Structured output, as the Messages API gives it: the JSON as text.
+"""Several messages of one run, as the one message that the caller asked for.
 
-In: the stream events of a run in which the CLI lets Claude call its tool `StructuredOutput` until the input fits the
-schema. Out: the events of one message: thinking and calls of the caller's tools as they come, then, once the CLI has
-accepted the output, its JSON as one text block. What Claude says beside it is left out: it is no part of the output.
+In: the stream events of a run in which the CLI runs tools of its own between messages: `StructuredOutput`, which Claude
+calls until its input fits the schema, and those that read the workspace. Out: the events of one message: thinking, text
+and calls of the caller's tools as they come, the usage of all, and no trace of the CLI's own tools. With a schema the
+message's text is the JSON, once the CLI has accepted it; what Claude says beside it is no part of the output.
 """
 
 import json
@@ -10,16 +11,24 @@ from typing import Any
 
 from claude_max_mcp.protocol import Json
 
-TOOL = "StructuredOutput"
-"""The CLI's tool for it."""
+STRUCTURED_OUTPUT = "StructuredOutput"
+"""The CLI's tool for output that fits a schema."""
 
 
-class StructuredEvents:
-    """Translates the events of one run; a run may hold several messages, the caller sees one."""
+class MergedEvents:
+    """Translates the events of one run.
 
-    def __init__(self) -> None:
+    Args:
+        own: the names of the tools that the CLI runs itself.
+        structured: whether the answer is to fit a schema.
+    """
+
+    def __init__(self, own: frozenset[str], *, structured: bool) -> None:
+        self._own = own
+        self._structured = structured
         self._started = False
         self._count = 0  # blocks that the caller has been shown
+        self._before = 0  # the same, before the current message
         self._shown: dict[int, int] = {}  # index upstream: index shown
         self._called = False  # the current message calls one of the caller's tools
         self._spent: Json = {}  # by the messages before the current one
@@ -30,11 +39,7 @@ class StructuredEvents:
         """What the caller is shown of an event."""
         match event["type"]:
             case "message_start":
-                self._shown, self._called, self._closing = {}, False, {}
-                self._spent = self._usage
-                self._spend(event["message"].get("usage", {}))
-                started, self._started = self._started, True
-                return [] if started else [event]
+                return self._start(event)
             case "content_block_start":
                 return self._begin(event)
             case "content_block_delta" | "content_block_stop":
@@ -42,6 +47,7 @@ class StructuredEvents:
                 return [] if index is None else [{**event, "index": index}]
             case "message_delta":
                 self._spend(event.get("usage", {}))
+                self._before = self._count
                 self._closing = {**event, "usage": self._usage}
                 return [self._closing] if self._ends(event) else []
             case "message_stop":
@@ -61,9 +67,17 @@ class StructuredEvents:
             {"type": "message_stop"},
         ]
 
+    def _start(self, event: Json) -> list[Json]:
+        self._count = self._before  # a message that broke off before it said anything is begun again
+        self._shown, self._called, self._closing = {}, False, {}
+        self._spent = self._usage
+        self._spend(event["message"].get("usage", {}))
+        started, self._started = self._started, True
+        return [] if started else [event]
+
     def _begin(self, event: Json) -> list[Json]:
         block = event["content_block"]
-        if block["type"] == "text" or block.get("name") == TOOL:
+        if (self._structured and block["type"] == "text") or block.get("name") in self._own:
             return []
         self._called = self._called or block["type"] == "tool_use"
         self._shown[event["index"]] = self._count
@@ -71,9 +85,11 @@ class StructuredEvents:
         return [{**event, "index": self._shown[event["index"]]}]
 
     def _ends(self, closing: Json) -> bool:
-        """Whether the message ends here for the caller: it calls a tool, or Claude stopped short."""
+        """Whether the message ends here for the caller: it calls a tool, or Claude has finished or stopped short."""
         reason = closing.get("delta", {}).get("stop_reason")
-        return self._called if reason == "tool_use" else reason not in (None, "end_turn")
+        if reason == "tool_use":
+            return self._called
+        return reason is not None and not (self._structured and reason == "end_turn")
 
     def _spend(self, usage: Json) -> None:
         """Take in the usage of the current message, on top of that of the messages before it."""
