@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from claude_max_mcp.standin import Recorded, Reply, ToolUse, echo
 from tests.house import PATH, House
 
 ROOT = Path(__file__).parents[2]
@@ -23,11 +24,31 @@ async def run(*command: str, home: Path, **environment: str) -> tuple[int, str]:
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
+TRIP = {
+    "title": "This is the stand-in's trip",
+    "stops": [{"city": "Munich", "nights": 2, "by": "train"}, {"city": "Rome", "nights": 3, "by": "train"}],
+}
+
+
+def as_asked(request: Recorded) -> Reply:
+    """Call the tools that are offered, once; else say again what was said."""
+    offered = {tool["name"] for tool in request.body["tools"]}
+    if "StructuredOutput" in offered:
+        return Reply(content=(ToolUse("StructuredOutput", TRIP),))
+    if "local_time" in offered and request.last_blocks[0]["type"] != "tool_result":
+        cities = ("Paris", "Tokyo")
+        return Reply(
+            content=[ToolUse(name, {"city": city}) for name in ("local_time", "temperature") for city in cities]
+        )
+    return echo(request.body)
+
+
 @pytest.fixture(scope="module")
 async def printed(shared_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
     """What each example printed; they run side by side, as most of their time goes into imports."""
     outcomes: dict[str, tuple[int, str]] = {}
     shared_house.standin.reset()
+    shared_house.standin.script(as_asked)
 
     async def run_one(example: Path) -> None:
         home = tmp_path_factory.mktemp(example.stem)
@@ -44,6 +65,22 @@ async def test_an_example_answers(printed: dict[str, tuple[int, str]], example: 
     code, text = printed[example.stem]
     assert code == 0, text
     assert "This is the stand-in" in text
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"),
+    [
+        ("tools", ["called: local_time of Paris", "called: temperature of Tokyo", "2 requests, 4 tool calls"]),
+        ("structured_output", ["- Munich, 2 nights, by train", "- Rome, 3 nights, by train"]),
+        ("chat_with_history", ["> When was she born?", "6 messages in conversation.json"]),
+        ("images", ["You said: Of which country is this the flag?"]),
+    ],
+)
+async def test_an_example_shows_what_it_is_about(
+    printed: dict[str, tuple[int, str]], example: str, expected: list[str]
+) -> None:
+    for line in expected:
+        assert line in printed[example][1]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
