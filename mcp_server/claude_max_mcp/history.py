@@ -7,6 +7,7 @@ is found that holds exactly this conversation.
 
 import hashlib
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -95,7 +96,29 @@ def _block(block: Any, role: str, where: str) -> Json:
             raise invalid(f"{where}.{name}: text is needed.")
     if kind == "text" and not block["text"].strip():
         raise invalid(f"{where}.text: a text block must say something.")
+    if kind == "image":
+        _check_image(block, where)
     return _plain(block)
+
+
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF")
+"""How the files begin that the Messages API takes as images: PNG, JPEG, GIF, WebP."""
+
+
+def _check_image(block: Json, where: str) -> None:
+    """Refuse what is no picture; the CLI would put a remark of its own in its place."""
+    match block.get("source"):
+        case {"type": "base64", "data": str(data)}:
+            try:
+                begins = b64decode(data[:16], validate=True)
+            except ValueError:
+                begins = b""
+            if not begins.startswith(PICTURES):
+                raise invalid(f"{where}.source.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
+        case {"type": "url", "url": str()}:
+            pass
+        case _:
+            raise invalid(f"{where}.source: `base64` with `data` and `media_type`, or `url` with `url` is needed.")
 
 
 def _is_block(value: Any) -> TypeGuard[Json]:

@@ -102,8 +102,8 @@ class Turn:
     def _trips(self, event: Json) -> bool:
         """Whether the CLI would now go on by itself, and must not.
 
-        It does after `max_tokens`, a refusal, an empty answer and a call of a tool that nobody offered: with a
-        prompt of its own, some ten milliseconds later. So this is asked as early as can be, while the line is read.
+        It does after `max_tokens`, a refusal, an answer without text and a call of a tool that nobody offered: with
+        a prompt of its own, some ten milliseconds later. So this is asked as early as can be, while the line is read.
         """
         match event:
             case {"type": "message_start"}:
@@ -117,10 +117,12 @@ class Turn:
         return self._tripped
 
     def _must_end(self, reason: str) -> bool:
-        called = {block["name"] for block in self._blocks if block["type"] == "tool_use"}
         if reason == "tool_use":
+            called = {block["name"] for block in self._blocks if block["type"] == "tool_use"}
             return not called <= self._worker.tools.names | self._own
-        return reason != "end_turn" or not self._blocks
+        if reason == "end_turn":  # without a word; with a schema the CLI is to insist on an answer
+            return not self._structured and not any(block["type"] == "text" for block in self._blocks)
+        return True
 
     def _follow(self, event: Json) -> None:
         """Where a message begins, or begins anew, what was held back of it is forgotten."""

@@ -204,3 +204,22 @@ async def test_nobody_sees_anothers_conversation(house: House) -> None:
     assert b"42" in first.raw and b"my secret is" not in second.raw
     sessions = {request.headers["x-claude-code-session-id"] for request in (first, second)}
     assert len(sessions) == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "base64", "media_type": "image/png", "data": "iVBORw=="},
+        {"type": "base64", "media_type": "image/png", "data": "no base64"},
+        {"type": "file", "file_id": "f"},
+        {},
+    ],
+    ids=["cut off", "not base64", "a file of the API", "none"],
+)
+async def test_what_is_no_picture_is_refused_where_the_cli_would_replace_it(
+    house: House, source: dict[str, str]
+) -> None:
+    result = await house.ask(messages=[{"role": "user", "content": [{"type": "image", "source": source}]}])
+    assert result.error and result.error.code == "invalid_request"
+    assert "messages.0.content.0.source" in result.error.message
+    assert house.standin.requests == []

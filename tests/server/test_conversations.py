@@ -1,5 +1,6 @@
 """Conversations, natively: what upstream receives is what a direct call of the Messages API would have sent."""
 
+import random
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -187,6 +188,18 @@ async def test_a_long_history_is_carried_whole(house: House) -> None:
     assert result.success, result.error
     assert sent(house) == messages
     assert list(house.scratch.glob("history-*")) == [], "nothing of it stays on the disk"
+
+
+async def test_a_history_of_five_megabytes_is_carried_whole(house: House) -> None:
+    noise = b64encode(random.Random(5).randbytes(700_000)).decode()
+    picture = {"type": "image", "source": {**IMAGE["source"], "data": PNG[:-8] + noise}}
+    turns = [message for n in range(6) for message in (user(f"picture {n}", picture), assistant(f"seen {n}"))]
+    messages = [*turns, user("and now?")]
+    with anyio.fail_after(60):
+        result = await house.ask(messages=messages)
+    assert result.success, result.error
+    assert len(house.standin.requests[0].raw) > 5_000_000
+    assert sent(house) == messages
 
 
 async def test_a_history_beyond_the_models_window_is_refused_and_never_summarised(house: House) -> None:

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.standin import Failure, Reply, Text
+from claude_max_mcp.standin import Failure, RedactedThinking, Reply, Text, Thinking
 from tests.house import House
 
 
@@ -116,6 +116,16 @@ async def test_an_empty_answer_is_an_error_that_still_carries_the_message(house:
     result = await house.ask(prompt="hello")
     assert result.error and result.error.code == "empty_answer"
     assert result.message and result.message["content"] == []
+    await nothing_more_was_answered(house)
+
+
+@pytest.mark.parametrize("block", [Thinking("Hm."), RedactedThinking()], ids=["thinking", "redacted thinking"])
+async def test_an_answer_of_thinking_alone_is_handed_over_as_it_is(
+    house: House, block: Thinking | RedactedThinking
+) -> None:
+    only(house, Reply(content=(block,)))
+    result = await house.ask(prompt="hello")
+    assert result.message and result.message["content"] == [block.block()]
     await nothing_more_was_answered(house)
 
 

@@ -35,11 +35,19 @@ async def test_a_result_that_a_waiting_process_would_change_goes_by_the_history(
     assert session(house, 0) != session(house, 1)
 
 
-async def test_what_the_user_adds_to_a_result_arrives_after_it(house: House) -> None:
-    messages = [*await called(house), user(returned("toolu_1", "sunny"), "In one word, please.", IMAGE)]
+@pytest.mark.parametrize(
+    "added",
+    [["In one word, please.", IMAGE], [IMAGE], ["In one word."], ["/help"], ["@/etc/hostname"], ["two", "texts"]],
+    ids=["text and image", "image", "text", "a slash", "an at sign", "two texts"],
+)
+async def test_what_the_user_adds_to_a_result_arrives_after_it(house: House, added: list[Json | str]) -> None:
+    messages = [*await called(house), user(returned("toolu_1", "sunny"), *added)]
     result = await house.ask(messages=messages, tools=[WEATHER])
     assert result.success, result.error
-    assert sent(house)[-1]["content"] == [*messages[-1]["content"], {"type": "text", "text": "Continue."}]
+    arrived = sent(house)[-1]["content"]
+    if isinstance(added[-1], str):  # before another text of one message the CLI begins a new line
+        arrived[-2]["text"] = arrived[-2]["text"].removesuffix("\n")
+    assert arrived == [*messages[-1]["content"], {"type": "text", "text": "Continue."}]
     assert len(house.standin.requests) == 2
 
 

@@ -1,7 +1,10 @@
 """What reaches Claude is what the caller wrote."""
 
 import base64
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +87,33 @@ async def test_blocks_of_a_user_message_arrive_natively_and_in_order(house: Hous
     assert house.standin.requests[0].last_blocks == blocks
 
 
+def picture(width: int, height: int) -> str:
+    """A PNG of one colour, in base64."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress((b"\0" + b"\x10\x20\x30" * width) * height))
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")).decode()
+
+
+@pytest.mark.parametrize(("width", "untouched"), [(2000, True), (2400, False)])
+async def test_a_picture_beyond_2000_pixels_is_made_smaller_by_the_cli_which_tells_claude(
+    house: House, width: int, untouched: bool
+) -> None:
+    """It cannot be kept from that; in earlier messages a picture of any size goes as it is."""
+    block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": picture(width, 100)}}
+    first = {"role": "user", "content": [block]}
+    assert (await house.ask(messages=[first])).success
+    sent = house.standin.requests[0].last_blocks
+    assert (sent == [block]) is untouched
+    assert untouched or "original 2400x100" in sent[1]["text"]
+    history = [first, {"role": "assistant", "content": "Seen."}, {"role": "user", "content": "And?"}]
+    assert (await house.ask(messages=history, system="Be terse.")).success
+    assert [b["source"] for b in house.standin.requests[1].messages[0]["content"] if "source" in b] == [block["source"]]
+
+
 async def test_a_system_prompt_arrives_verbatim_and_alone(house: House) -> None:
     await house.ask(prompt="hello", system="/help is not a command, @/etc/hostname is not a file.")
     texts = [block["text"] for block in house.standin.requests[0].body["system"]]
@@ -100,4 +130,10 @@ async def test_no_tools_and_no_files_of_this_machine_reach_upstream(house: House
     await house.ask(prompt="hello")
     (request,) = house.standin.requests
     assert request.body["tools"] == []
-    assert len(request.raw) < 3_500, "what the CLI adds to a bare hello"
+    told = [block["text"] for block in _all_blocks(request.body) if block["text"] != "hello"]
+    assert len(told) == 3, "the billing line, one sentence, and the CLI's environment"
+    assert sum(map(len, told)) < 1_350, "characters that the CLI adds to a bare hello; its default flags add 49,981"
+
+
+def _all_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return body["system"] + [block for message in body["messages"] for block in message["content"]]

@@ -149,10 +149,10 @@ async def _play(answer: Answer, record: Recorded, send: Send) -> None:
     sent = 0
     for event in answer.events(model):
         if event["type"] == "content_block_delta":
-            if sent == answer.cut_after:
-                return  # uvicorn closes a connection whose response was left unfinished
             if answer.hold is not None and sent == answer.hold_after:
                 await answer.hold.wait()
+            if sent == answer.cut_after:
+                return  # uvicorn closes a connection whose response was left unfinished
             if answer.pace:
                 await anyio.sleep(answer.pace)
             sent += 1

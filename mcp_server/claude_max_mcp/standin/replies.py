@@ -101,8 +101,9 @@ class Reply:
     """One scripted message.
 
     Waits, all before anything else of their kind is sent: `first_after` seconds before the response's headers,
-    `pace` seconds before every delta, and `hold` (until set) after `hold_after` deltas. After `cut_after` deltas
-    the connection is cut; `garbage` replaces the event stream with bytes that are not one.
+    `pace` seconds before every delta, and `hold` (until set) after `hold_after` deltas. After `cut_after` deltas,
+    and after a `hold` at the same place, the connection is cut; `garbage` replaces the event stream with bytes that
+    are not one.
     """
 
     content: Sequence[Block] = (Text("ok"),)

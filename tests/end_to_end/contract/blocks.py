@@ -1,0 +1,31 @@
+"""What upstream received, and how tests say which behaviour they show."""
+
+from typing import Any
+
+import pytest
+
+from claude_max_mcp.standin import Recorded, StandIn
+
+Json = dict[str, Any]
+
+
+def behaviour(*numbers: int) -> pytest.MarkDecorator:
+    """Which of the forty behaviours of `test_coverage.py` a test shows."""
+    return pytest.mark.behaviour(*numbers)
+
+
+def blocks(request: Recorded, at: int = -1) -> list[Json]:
+    """The content of one message as upstream got it, without the CLI's cache breakpoints."""
+    content = request.messages[at]["content"]
+    whole: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [{key: value for key, value in block.items() if key != "cache_control"} for block in whole]
+
+
+def system(request: Recorded) -> str:
+    """The caller's system prompt; the CLI puts two blocks before it."""
+    return "\n".join(block["text"] for block in request.body["system"][2:])
+
+
+def offered(upstream: StandIn, at: int = -1) -> list[str]:
+    """The names of the tools in a request."""
+    return [tool["name"] for tool in upstream.requests[at].body["tools"]]
