@@ -1,0 +1,31 @@
+"""Each benchmark runs in its shortest form and judges what it measured; what the verdict is does not matter here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+SHORTEST = {"latency": ["--n", "1"]}
+"""The arguments that make each one as short as can be."""
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BENCHMARKS.glob("*.py")))
+def test_a_benchmark_runs_and_writes_what_it_measured(name: str, tmp_path: Path) -> None:
+    measured = tmp_path / "measured.json"
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / f"{name}.py", "--json", measured, *SHORTEST[name]],
+        env={"PATH": os.defpath, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(measured.read_text(encoding="utf-8"))
+    assert written["facts"]["cores"] > 0 and written["verdicts"]
+    assert all(verdict["what"] in done.stdout for verdict in written["verdicts"])
