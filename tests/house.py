@@ -38,6 +38,11 @@ class House:
         return self.service.scratch
 
     @property
+    def pids(self) -> set[int]:
+        """The CLI processes."""
+        return self.service.pids
+
+    @property
     def url(self) -> str:
         """Where MCP is."""
         return f"{self.root}/mcp"

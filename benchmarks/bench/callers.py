@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import httpx2
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from bench.processes import Environment, process
 from claude_max_mcp.service import Service
@@ -131,6 +132,17 @@ async def spawned(environment: Environment, folder: str, prompt: str = PROMPT) -
         await _read(cli.stdout, watch)
         await cli.wait()
     return watch.seconds
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Client]:
+    """A client that lets any number of requests run."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+    async with (
+        httpx2.AsyncClient(limits=limits, timeout=httpx2.Timeout(5, read=120, pool=None), trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http, max_sse_event_size=None), mode=ERA) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager

@@ -151,11 +151,22 @@ class Idle:
             quiet, before = (quiet + 1 if grown <= QUIET_TICKS else 0), now
 
 
-def ticks() -> dict[int, int]:
-    """The CPU time so far of each process that descends from this one."""
+def cpu_seconds(pid: int, *, children: bool = True) -> float:
+    """CPU seconds so far of a process, with those of its children, the dead and the living; 0 without /proc."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    own, dead = sum(map(int, fields[11:13])), sum(map(int, fields[13:15]))
+    living = sum(ticks(pid).values())
+    return (own + (dead + living if children else 0)) / os.sysconf("SC_CLK_TCK")
+
+
+def ticks(ancestor: int | None = None) -> dict[int, int]:
+    """The CPU time so far, in clock ticks, of each process that descends from `ancestor`, by default this one."""
     table = {pid: stat for pid, stat in map(_stat, PROC.glob("[0-9]*/stat")) if stat is not None}
     found: dict[int, int] = {}
-    parents = {os.getpid()}
+    parents = {ancestor or os.getpid()}
     while parents:
         children = {pid: spent for pid, (parent, spent) in table.items() if parent in parents}
         found |= children
@@ -186,3 +197,21 @@ def interruptible() -> None:
 
 def _like_ctrl_c(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory; 0 where there is no /proc to see it in."""
+    return _kilobytes(PROC / str(pid) / "status", "VmRSS") * 1024
+
+
+def proportional(pid: int) -> int:
+    """Bytes of a process that are in memory, those that several share divided among them."""
+    return _kilobytes(PROC / str(pid) / "smaps_rollup", "Pss") * 1024
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

@@ -1,21 +1,41 @@
 """The stand-in as a program: it says where it is, and ends when its standard input does.
 
 In: prompts that steer it by words such as `calls=10`: call the first tool offered that often, one call an answer,
-before the last one; `words=300`: so long a text; `pace=0.02`: seconds between words; `wait=1.0`: seconds until the
-answer begins; `say=x`: what it begins with; `fault=hang`: one of `FAULTS` instead. The first message steers the whole
-conversation, the last one its own answer. Out: answers of the Messages API.
+before the last one; `words=300`: so long a text; `stamped=300`: so many words that say when they were sent, on the
+clock that all processes share; `pace=0.02`: seconds between words; `wait=1.0`: seconds until the answer begins;
+`say=x`: what it begins with; `fault=hang`: one of `FAULTS` instead. The first message steers the whole conversation,
+the last one its own answer. Out: answers of the Messages API.
 """
 
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
 
 import anyio
 from anyio import to_thread
 
 from claude_max_mcp.standin import Failure, Recorded, Reply, StandIn, Text, ToolUse, overloaded, throttled, usage_limit
 
+Json = dict[str, Any]
+
 FAULTS = ("hang", "cut", "garbage", "overloaded", "throttled", "limit", "refused")
 """What `fault=` may name."""
+
+
+@dataclass(frozen=True)
+class Stamped(Text):
+    """A text whose every word is its number and the time at which it is sent: `7@1234.567`."""
+
+    words: int
+    pace: float
+
+    def deltas(self) -> Iterator[Json]:
+        for number in range(self.words):
+            # The stand-in waits `pace` seconds between taking a delta and sending it.
+            yield {"type": "text_delta", "text": f"{number}@{monotonic() + self.pace:.4f} "}
 
 
 def answer(request: Recorded) -> Reply | Failure:
@@ -29,6 +49,8 @@ def answer(request: Recorded) -> Reply | Failure:
     wait, pace = float(steered.get("wait", 0)), float(steered.get("pace", 0))
     if made < int(steered.get("calls", 0)):
         return Reply(content=(ToolUse(request.body["tools"][0]["name"], {}),), first_after=wait)
+    if "stamped" in steered:
+        return Reply(content=(Stamped("", int(steered["stamped"]), pace),), first_after=wait, pace=pace)
     words = int(steered.get("words", 1))
     said = f"{steered['say']} " if "say" in steered else ""
     return Reply(content=(Text(said + " ".join(f"w{n}" for n in range(words))),), first_after=wait, pace=pace)

@@ -28,6 +28,9 @@ from claude_max_mcp.workspace import Workspace
 IDLE_SECONDS = 120.0
 """Seconds that a process waits for the next message after a finished answer."""
 
+SETTLE_SECONDS = 2.0
+"""Seconds that a process gets for what it does after an answer; then it rests until it is needed."""
+
 END_DEADLINE = 1.0
 """Seconds that cancelled requests get to tell their callers."""
 
@@ -46,6 +49,7 @@ class Conversations:
         queue: requests that may wait beyond those.
         timeout: seconds for one request, unless it says otherwise.
         park_seconds: seconds that a process waits for the caller's tool results.
+        memory: megabytes that the processes may take together, as far as those that only wait can be given up for it.
         billing: `subscription` refuses whatever else would pay.
         workspace: the folder that requests may have opened for reading.
     """
@@ -59,11 +63,13 @@ class Conversations:
         queue: int = 32,
         timeout: float = 150.0,
         park_seconds: float = 600.0,
+        memory: int | None = None,
         billing: Billing = "subscription",
         workspace: Workspace | None = None,
     ) -> None:
         self._launch = launch
         self._park_seconds = park_seconds
+        self._memory = memory * 1_000_000 if memory else None
         self._timeout = timeout
         self._billing: Billing = billing
         self._workspace = workspace
@@ -92,6 +98,11 @@ class Conversations:
     @property
     def pool(self) -> PoolStats:
         return self._pool.stats
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that run now."""
+        return {worker.pid for worker in self._pool.workers}
 
     @property
     def kept(self) -> int:
@@ -161,6 +172,7 @@ class Conversations:
         *earlier, last = request.conversation
         conversation = self._go_on(_name(request, earlier), last)
         if conversation is None:
+            self._relieve()
             conversation = await begin(self._pool, self._launch, request, self._billing, self._workspace)
         try:
             answer = await conversation.ask(last, on_event)
@@ -181,6 +193,7 @@ class Conversations:
             return None
         del self._kept[name]
         conversation.left.set()
+        conversation.loan.worker.wake()
         return conversation
 
     def _keep(self, name: str, conversation: Conversation) -> None:
@@ -195,10 +208,28 @@ class Conversations:
         conversation.left = anyio.Event()
         self._kept[name] = conversation
         self._tasks.start_soon(self._expire, name, conversation)
+        self._relieve()
+
+    def _relieve(self) -> None:
+        """Give up processes that only wait, oldest first, until all of them take no more memory than they may.
+
+        What they held is not lost: the caller sends it again, and another process begins from it.
+        """
+        if self._memory is None:
+            return
+        taken = sum(worker.memory for worker in self._pool.workers if worker.alive)
+        while self._kept and taken > self._memory:
+            oldest = self._kept.pop(next(iter(self._kept)))
+            taken -= oldest.loan.worker.memory
+            oldest.end()
 
     async def _expire(self, name: str, conversation: Conversation) -> None:
         left = conversation.left
         with anyio.move_on_after(self._park_seconds if conversation.pending else IDLE_SECONDS):
+            with anyio.move_on_after(SETTLE_SECONDS):
+                await left.wait()
+            if not left.is_set():
+                conversation.loan.worker.rest()
             await left.wait()
         if not left.is_set() and self._kept.get(name) is conversation:
             del self._kept[name]

@@ -10,8 +10,8 @@ Out: a worker, for the length of a block. How many leases may run at once is not
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -30,6 +30,14 @@ class Pooled(Protocol):
     @property
     def alive(self) -> bool:
         """Whether it can still serve a lease."""
+        ...
+
+    def rest(self) -> None:
+        """Nobody will need it for a while."""
+        ...
+
+    def wake(self) -> None:
+        """It is needed now."""
         ...
 
 
@@ -80,6 +88,7 @@ class Pool(Generic[W]):
         start: gives a worker for the length of a block, in one task.
         warm: how many stand ready.
         max_age: seconds after which a worker that nobody took is replaced.
+        settle: seconds after which a worker that stands ready has settled, and may rest.
         refill_delay: seconds after which a worker that was taken is replaced, so that its start does not slow the
             request down that took it.
         retry_delay: seconds between attempts when starting one fails.
@@ -91,17 +100,20 @@ class Pool(Generic[W]):
         *,
         warm: int,
         max_age: float = 3600.0,
+        settle: float = 3.0,
         refill_delay: float = 0.25,
         retry_delay: float = 1.0,
     ) -> None:
         self._start = start
         self._warm = warm
         self._max_age = max_age
+        self._settle = settle
         self._refill_delay = refill_delay
         self._retry_delay = retry_delay
         self._tasks: TaskGroup | None = None  # None unless open
         self._idle: deque[_Slot[W]] = deque()  # oldest first: the one that has had most time to get ready
         self._waiters: deque[_Waiter[W]] = deque()
+        self._workers: set[W] = set()
         self._size = 0
         self._starting = 0
         self._reported = ""
@@ -111,6 +123,11 @@ class Pool(Generic[W]):
         """The pool at this instant."""
         leased = self._size - len(self._idle) - self._starting
         return PoolStats(self._size, len(self._idle), self._starting, leased)
+
+    @property
+    def workers(self) -> frozenset[W]:
+        """Every worker that has started and is not closed yet."""
+        return frozenset(self._workers)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -150,6 +167,7 @@ class Pool(Generic[W]):
         while self._idle and start is None:
             slot = self._idle.popleft()
             if slot.worker.alive:
+                slot.worker.wake()
                 self._tasks.start_soon(self._fill_later)
                 return slot
             slot.retired.set()
@@ -215,8 +233,9 @@ class Pool(Generic[W]):
                 self._starting -= 1
                 starting = False
                 slot = _Slot(worker)
-                self._give(slot)
-                await self._retired(slot)
+                with self._known(worker):
+                    self._give(slot)
+                    await self._retired(slot)
         except Exception as error:
             self._report(error)
             if starting and self._waiters:
@@ -227,14 +246,23 @@ class Pool(Generic[W]):
             self._starting -= starting
             self._fill()
 
+    @contextmanager
+    def _known(self, worker: W) -> Generator[None]:
+        self._workers.add(worker)
+        try:
+            yield
+        finally:
+            self._workers.discard(worker)
+
     async def _keep_special(self, start: Start[W], waiter: _Waiter[W]) -> None:
         """Own a worker that was started for one waiter."""
         try:
             async with start() as worker:
                 waiter.slot = slot = _Slot(worker)
                 waiter.settled.set()
-                if not waiter.gone:
-                    await slot.retired.wait()
+                with self._known(worker):
+                    if not waiter.gone:
+                        await slot.retired.wait()
         except Exception as error:
             self._report(error)
             self._fail(waiter, error)
@@ -245,6 +273,10 @@ class Pool(Generic[W]):
         """Wait until a worker has served its lease, or until nobody took it for too long."""
         try:
             with anyio.move_on_after(self._max_age):
+                with anyio.move_on_after(self._settle):
+                    await slot.retired.wait()
+                if slot in self._idle:
+                    slot.worker.rest()
                 await slot.retired.wait()
         finally:
             # Too old, broken down, or the pool is closing: from here on nobody may take it.

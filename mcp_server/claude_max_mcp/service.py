@@ -49,6 +49,7 @@ class Service:
             queue=settings.queue,
             timeout=settings.timeout,
             park_seconds=settings.park_seconds,
+            memory=settings.memory,
             billing=settings.billing,
             workspace=_workspace(settings, launch),
         )
@@ -77,6 +78,11 @@ class Service:
     def scratch(self) -> Path:
         """The folder of its files, which ends with it."""
         return self._launch.folder.parent
+
+    @property
+    def pids(self) -> set[int]:
+        """The CLI processes that run now."""
+        return self._conversations.pids
 
     async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events, *, remember: bool = False) -> AskResult:
         """Answer one request; a failure is a result too.

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     """Requests that wait beyond those; the next one is told `busy`."""
     warm: int = Field(default=2, ge=0)
     """Blank CLI processes that stand ready, about 110 MB each."""
+    memory: int | None = Field(default=None, ge=1)
+    """Megabytes that the CLI processes may take together; beyond it those that only wait for their caller go."""
     timeout: float = Field(default=150.0, gt=0, le=3600)
     """Seconds for one request, unless it says otherwise."""
     park_seconds: float = Field(default=600.0, gt=0)

@@ -11,11 +11,12 @@ it when this server dies, however that happens.
 import json
 import math
 import os
+import resource
 import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -173,6 +174,15 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that are this process's own, without what it shares with others; 0 where nobody can tell."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
+        except OSError:
+            return 0
+        return (int(resident) - int(shared)) * resource.getpagesize()
+
     async def control(self, *requests: Json) -> list[Json]:
         """Send control requests in one go and wait for all their replies.
 
@@ -203,13 +213,24 @@ class Worker:
         async for message in self._incoming:
             yield message
 
+    def rest(self) -> None:
+        """Stop the process while nobody needs it: merely waiting, it takes some 10 ms of CPU time a second."""
+        if self.alive:
+            self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let the process go on where it rests."""
+        if self.alive:
+            self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the process and all it started, at once. Nothing is awaited, so nothing can get in between."""
         self.alive = False
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def forget(self) -> None:
         """Drop what nobody read. Its keeper calls this, last."""

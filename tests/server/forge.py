@@ -15,6 +15,13 @@ NOTHING_LEFT = PoolStats(size=0, warm=0, starting=0, leased=0)
 class FakeWorker:
     number: int
     alive: bool = True
+    resting: bool = False
+
+    def rest(self) -> None:
+        self.resting = True
+
+    def wake(self) -> None:
+        self.resting = False
 
 
 @asynccontextmanager

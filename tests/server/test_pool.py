@@ -34,6 +34,21 @@ async def test_a_ready_worker_is_leased_without_waiting() -> None:
 
 
 @in_virtual_time
+async def test_a_worker_that_nobody_needs_rests_and_is_awake_when_it_is_taken() -> None:
+    pool = Pool(Forge(), settle=3.0, warm=1)
+    async with pool.open():
+        await anyio.sleep(2.9)
+        (worker,) = pool.workers
+        assert not worker.resting
+        await anyio.sleep(0.2)
+        assert worker.resting
+        async with borrowed(pool) as taken:
+            assert taken is worker and not taken.resting
+            await anyio.sleep(10)
+            assert not taken.resting, "not while it is on loan"
+
+
+@in_virtual_time
 async def test_a_worker_serves_one_lease_and_is_replaced_while_it_serves() -> None:
     forge = Forge()
     pool = Pool(forge, refill_delay=0, warm=1)

@@ -49,13 +49,14 @@ async def test_a_task_cancelled_in_the_tick_of_the_hand_over_passes_its_worker_o
 async def test_a_storm_of_cancelled_callers_loses_no_worker(seed: int) -> None:
     random = Random(seed)
     forge = Forge(takes=lambda: random.random() * 0.002)
-    pool = Pool(forge, warm=2, max_age=0.05, retry_delay=0)
+    pool = Pool(forge, warm=2, max_age=0.05, settle=0.0005, retry_delay=0)
     leased, served = set[int](), list[int]()
 
     async def caller() -> None:
         with anyio.move_on_after(random.random() * 0.01):
             async with borrowed(pool) as worker:
                 assert worker.number not in served, "a worker serves once"
+                assert not worker.resting
                 leased.add(worker.number)
                 served.append(worker.number)
                 try:
