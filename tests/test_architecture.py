@@ -124,7 +124,7 @@ def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None
 ROOMS = [
     {"__main__", "commands", "serve", "caller", "demo"},
     {"http", "door", "disconnects", "listener", "tools", "progress"},
-    {"service", "login", "knowledge", "sessions"},
+    {"service", "login", "knowledge", "sessions", "scratch"},
     {"conversations", "models", "turn", "message", "failures"},
     {"admission", "pool"},
     {"worker", "protocol"},

@@ -6,6 +6,8 @@ where the CLI goes on by itself as soon as it has started.
 """
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Literal, TypeAlias
 import anyio
 
 from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carries
-from claude_max_mcp.errors import AccountError, unsupported
+from claude_max_mcp.errors import AccountError, ServiceError, unsupported
 from claude_max_mcp.failures import LOGIN
 from claude_max_mcp.history import calls, results
 from claude_max_mcp.login import look_up
@@ -98,7 +100,7 @@ async def begin(
     Raises:
         AccountError: somebody else than the subscription would pay.
         RequestError: `unsupported`, the CLI cannot carry an option to this model.
-        ServiceError: no process could be had.
+        ServiceError: no process could be had, or there is no room to write the history down.
     """
     *earlier, last = request.conversation
     opened = _opened(workspace) if request.workspace == "read" else None
@@ -107,15 +109,13 @@ async def begin(
     if not earlier:
         loan = await pool.take(partial(started, launch) if opened else None)
         return await _prepared(loan, launch.model, request, billing, opened)
-    files = TemporaryDirectory(dir=launch.folder.parent, prefix="history-")
+    if results(last):
+        await _check_payer(launch, billing)
+    with _written():
+        files = TemporaryDirectory(dir=launch.folder.parent, prefix="history-", ignore_cleanup_errors=True)
     try:
-        if results(last):
-            await _check_payer(launch, billing)
-            resumed = _going_on(launch, request, Path(files.name))
-        else:
-            model = _model(launch, request)
-            transcript = write_transcript(earlier, full_id(model), Path(files.name))
-            resumed = replace(launch, model=model, further=(*launch.further, "--resume", str(transcript)))
+        with _written():
+            resumed = _resumed(launch, request, Path(files.name))
         loan = await pool.take(partial(started, resumed))
         conversation = await _prepared(loan, resumed.model, request, billing, opened, going=bool(results(last)))
     except BaseException:
@@ -123,6 +123,19 @@ async def begin(
         raise
     conversation.files = files
     return conversation
+
+
+@contextmanager
+def _written() -> Generator[None]:
+    """Tell a caller where a history cannot be written down; nothing was sent then."""
+    try:
+        yield
+    except OSError as error:
+        raise ServiceError(
+            "busy",
+            f"The history cannot be written down for the CLI ({error.strerror}). Make room in the server's temporary "
+            "folder, or in its memory, and send the request again.",
+        ) from error
 
 
 def _opened(workspace: Workspace | None) -> Workspace:
@@ -166,6 +179,16 @@ async def _prepared(
 
 def _model(launch: Launch, request: AskRequest) -> str:
     return cli_model(request.model) if request.model else launch.model
+
+
+def _resumed(launch: Launch, request: AskRequest, folder: Path) -> Launch:
+    """How to start a process that resumes a transcript of the history, written into `folder`."""
+    *earlier, last = request.conversation
+    if results(last):
+        return _going_on(launch, request, folder)
+    model = _model(launch, request)
+    transcript = write_transcript(earlier, full_id(model), folder)
+    return replace(launch, model=model, further=(*launch.further, "--resume", str(transcript)))
 
 
 def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:

@@ -4,7 +4,6 @@ In: settings and the environment for the CLI. Out: `ask` and `health`. MCP, HTTP
 know nothing of what is below.
 """
 
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.login import look_up
 from claude_max_mcp.models import cli_model
+from claude_max_mcp.scratch import scratch_folder
 from claude_max_mcp.sessions import Said, Session, Sessions
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
@@ -66,9 +66,9 @@ class Service:
             settings: what can be set.
             environment: what the CLI inherits, see `settings.cli_environment`.
         """
-        with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
+        with scratch_folder() as scratch:
             cli, missing = _find(settings.cli_path)
-            launch = _launch(settings, environment, cli, Path(scratch))
+            launch = _launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._look_up()
