@@ -34,14 +34,13 @@ DEADLINE = 300.0
 BUDGET = 400
 """Megabytes that the processes may take in the last part."""
 
-WATCHED = 5.0
-"""Seconds in which the CPU time of processes that wait is counted."""
-
 
 @dataclass
 class Measured:
     """Megabytes, and CPU milliseconds a second."""
 
+    watch: float
+    """Seconds in which the CPU time of processes that wait is counted."""
     alone: float = 0.0
     parts: dict[str, tuple[int, float, float]] = field(default_factory=dict[str, tuple[int, float, float]])
     """What they do: how many processes, their PSS together, the CPU they take."""
@@ -51,8 +50,8 @@ class Measured:
     """Whether a conversation whose process was given up went on all the same."""
 
 
-async def measure(talks: int) -> Measured:
-    found = Measured()
+async def measure(talks: int, watch: float) -> Measured:
+    found = Measured(watch)
     with tempfile.TemporaryDirectory(prefix="claude-max-bench-") as home:
         async with standin(home) as upstream, httpx2.AsyncClient(timeout=30, trust_env=False) as http:
             async with server(upstream, home, warm=0) as there:
@@ -61,7 +60,7 @@ async def measure(talks: int) -> Measured:
                 await _talking(found, there, talks)
             async with server(upstream, home, warm=talks) as there:
                 await _full(http, there, talks)
-                found.parts["blank"] = await _taken(there)
+                found.parts["blank"] = await _taken(there, found.watch)
             async with server(upstream, home, warm=0, memory=BUDGET) as there:
                 await _pressed(found, http, there)
     return found
@@ -71,10 +70,10 @@ async def _talking(found: Measured, there: Server, talks: int) -> None:
     async with connected(there.mcp) as client:
         for number in range(talks):
             await Conversation(client).ask(f"Number {number}.")
-        found.parts["after an answer"] = await _taken(there)
+        found.parts["after an answer"] = await _taken(there, found.watch)
         for number in range(talks, 8 + talks):  # these push the others out
             await Conversation(client, {"tools": [TOOL]}).ask(f"Number {number} calls=1")
-        found.parts["waiting for a tool's result"] = await _taken(there)
+        found.parts["waiting for a tool's result"] = await _taken(there, found.watch)
 
 
 async def _pressed(found: Measured, http: httpx2.AsyncClient, there: Server) -> None:
@@ -84,17 +83,17 @@ async def _pressed(found: Measured, http: httpx2.AsyncClient, there: Server) -> 
         for number in range(1, 8):
             await Conversation(client).ask(f"Number {number}.")
         found.kept = (await _health(http, there))["pool"]["kept"]
-        found.kept_mb = (await _taken(there))[1]
+        found.kept_mb = (await _taken(there, found.watch))[1]
         await first.ask("And now?")
         found.went_on = len(first.messages) == 4
 
 
-async def _taken(there: Server) -> tuple[int, float, float]:
+async def _taken(there: Server, watch: float) -> tuple[int, float, float]:
     """The server's processes once they are idle: how many, their PSS in MB, their CPU time in ms a second."""
     await Idle()()
     before = cpu_seconds(there.process.pid)
-    await anyio.sleep(WATCHED)
-    spent = (cpu_seconds(there.process.pid) - before) * 1000 / WATCHED
+    await anyio.sleep(watch)
+    spent = (cpu_seconds(there.process.pid) - before) * 1000 / watch
     processes = ticks(there.process.pid)
     return len(processes), sum(map(proportional, processes)) / 1e6, spent
 
@@ -123,6 +122,7 @@ def rows(found: Measured) -> list[tuple[object, ...]]:
 
 def main(
     n: Annotated[int, typer.Option("--n", min=1, max=8, help="Processes of a kind.")] = 4,
+    watch: Annotated[float, typer.Option(min=0.1, help="Seconds to watch what waiting costs, each time.")] = 5.0,
     file: Annotated[Path | None, typer.Option("--json", help="Also write what was measured to this file.")] = None,
 ) -> None:
     """Measure what memory the server and its processes take. Needs no login."""
@@ -132,7 +132,7 @@ def main(
     async def benchmark() -> tuple[Measured, Facts]:
         facts = Facts.now()
         with anyio.fail_after(DEADLINE):
-            return await measure(n), facts
+            return await measure(n, watch), facts
 
     found, facts = anyio.run(benchmark)
     judged = verdicts(found)

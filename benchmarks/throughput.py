@@ -46,9 +46,6 @@ WAIT = 1.0
 AGENTS, CALLS = 8, 10
 """Agents at once, and the calls that each makes in turn: one request more than calls."""
 
-CROWD = 256
-"""Callers at once, of a server that lets 8 run and 32 wait."""
-
 DEADLINE = 1200.0
 """Seconds for all of it."""
 
@@ -79,7 +76,7 @@ class Measured:
     spawned: Level = field(default_factory=lambda: Level(AGENTS))
     loops: float = 0.0
     """Requests per second of the agents."""
-    crowd: Level = field(default_factory=lambda: Level(CROWD))
+    crowd: Level = field(default_factory=lambda: Level(0))
     busy: int = 0
     grown: dict[str, float] = field(default_factory=dict[str, float])
     """Megabytes by which client and server grew from the first crowd to the third."""
@@ -149,13 +146,13 @@ async def loops(url: str) -> float:
         return AGENTS * (CALLS + 1) / (perf_counter() - began)
 
 
-async def crowd(found: Measured, there: Server) -> None:
+async def crowd(found: Measured, there: Server, callers: int) -> None:
     """All at once on one client, three times; the memory of both sides after the first time and after the last."""
     numbers = count()
     sizes: list[dict[str, int]] = []
     async with connected(there.mcp) as client:
         for _ in range(3):
-            level = await run_level(Level(CROWD), CROWD, partial(through_mcp, client, numbers, 0.0))
+            level = await run_level(Level(callers), callers, partial(through_mcp, client, numbers, 0.0))
             found.busy += level.failed.count("busy")
             found.crowd.failed += [reason for reason in level.failed if reason != "busy"]
             found.crowd.samples.seconds += level.samples.seconds
@@ -164,9 +161,9 @@ async def crowd(found: Measured, there: Server) -> None:
     found.grown = {side: (sizes[-1][side] - sizes[0][side]) / 1e6 for side in sizes[0]}
 
 
-async def measure(requests: int) -> Measured:
+async def measure(requests: int, callers: int) -> Measured:
     """Start what is needed, and measure it all."""
-    found = Measured()
+    found = Measured(crowd=Level(callers))
     with tempfile.TemporaryDirectory(prefix="claude-max-bench-") as home:
         async with standin(home) as upstream, httpx2.AsyncClient(timeout=30, trust_env=False) as http:
             at_cli = for_cli(upstream, home)
@@ -186,7 +183,7 @@ async def measure(requests: int) -> Measured:
                         await idle()
                 found.loops = await loops(there.mcp)
             async with server(upstream, home) as there:
-                await crowd(found, there)
+                await crowd(found, there, callers)
     return found
 
 
@@ -195,7 +192,7 @@ async def _spawned(environment: dict[str, str], folder: str) -> None:
 
 
 def verdicts(found: Measured) -> list[Verdict]:
-    lost = 3 * CROWD - found.busy - len(found.crowd.samples.seconds)
+    lost = 3 * found.crowd.at_once - found.busy - len(found.crowd.samples.seconds)
     failed = sum(len(level.failed) for level in found.levels) + len(found.crowd.failed)
     return [
         *(
@@ -206,7 +203,7 @@ def verdicts(found: Measured) -> list[Verdict]:
         ),
         Verdict("requests that failed", failed, 0, ""),
         Verdict("tool loops, requests per second against spawning", found.loops / found.spawned.rate, 5, "times", True),
-        Verdict(f"callers of {CROWD} lost", lost, 0, ""),
+        Verdict(f"callers of {found.crowd.at_once} lost", lost, 0, ""),
         Verdict("longest wait in the crowd", found.crowd.samples.quantile(1.0) / 1000, 30, "s"),
         *(Verdict(f"growth of the {side} by two more crowds", grown, 10, "MB") for side, grown in found.grown.items()),
     ]
@@ -224,24 +221,25 @@ def rows(found: Measured) -> list[tuple[object, ...]]:
         ),
         (f"{AGENTS} agents, {CALLS} calls each", f"{found.loops:.2f}", "", "", "", ""),
         row(f"spawn: a process per request, {AGENTS} at once", found.spawned, ""),
-        row(f"{CROWD} at once, three times, 8 run and 32 wait", found.crowd, f"{found.busy} busy"),
+        row(f"{found.crowd.at_once} at once, three times, 8 run and 32 wait", found.crowd, f"{found.busy} busy"),
     ]
 
 
-async def benchmark(requests: int) -> tuple[Measured, Facts]:
+async def benchmark(requests: int, callers: int) -> tuple[Measured, Facts]:
     facts = Facts.now()
     with anyio.fail_after(DEADLINE):
-        return await measure(requests), facts
+        return await measure(requests, callers), facts
 
 
 def main(
     n: Annotated[int, typer.Option("--n", min=1, help="Requests at each level.")] = 60,
+    callers: Annotated[int, typer.Option("--crowd", min=1, help="Callers at once, where 8 run and 32 wait.")] = 256,
     file: Annotated[Path | None, typer.Option("--json", help="Also write what was measured to this file.")] = None,
 ) -> None:
     """Measure how many requests go through when many come at once. Needs no login."""
     forget_login()
     interruptible()
-    found, facts = anyio.run(benchmark, n)
+    found, facts = anyio.run(benchmark, n, callers)
     judged = verdicts(found)
     columns = ("load", "requests/s", "allowed", "median ms", "p95 ms", "failed")
     further = [f"one process for one request: {found.cpu:.2f} s of CPU"]

@@ -10,7 +10,13 @@ import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
-SHORTEST = {"latency": ["--n", "1"]}
+SHORTEST = {
+    "latency": ["--n", "1"],
+    "memory": ["--n", "1", "--watch", "0.2"],
+    "soak": ["--n", "20", "--seconds", "6"],
+    "streams": ["--n", "2", "--words", "20"],
+    "throughput": ["--n", "1", "--crowd", "6"],
+}
 """The arguments that make each one as short as can be."""
 
 

@@ -81,10 +81,12 @@ class Server:
 
 
 @asynccontextmanager
-async def server(upstream: str, home: str, *, port: int = 0, **settings: object) -> AsyncGenerator[Server]:
+async def server(
+    upstream: str, home: str, *, port: int = 0, environment: Environment | None = None, **settings: object
+) -> AsyncGenerator[Server]:
     """A server in a process of its own, as users run it; `settings` are those of `CLAUDE_MAX_…`."""
     chosen = {f"CLAUDE_MAX_{name.upper()}": str(value) for name, value in settings.items()}
-    environment = {**bare(home), "CLAUDE_MAX_UPSTREAM_URL": upstream, **chosen}
+    environment = {**bare(home), "CLAUDE_MAX_UPSTREAM_URL": upstream, **chosen, **(environment or {})}
     command = (sys.executable, "-m", "claude_max_mcp", "serve", "--port", str(port))
     async with process(*command, environment=environment, folder=home) as child:
         assert child.stderr is not None

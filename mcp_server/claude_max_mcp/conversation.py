@@ -20,7 +20,7 @@ from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carr
 from claude_max_mcp.errors import AccountError, ServiceError, unsupported
 from claude_max_mcp.failures import LOGIN
 from claude_max_mcp.history import calls, results
-from claude_max_mcp.login import look_up
+from claude_max_mcp.login import signed_in
 from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
 from claude_max_mcp.pool import Loan, Pool
@@ -213,7 +213,11 @@ def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:
 
 async def _check_payer(launch: Launch, billing: Billing) -> None:
     """Make sure of the payer of a process that cannot be asked before it speaks."""
-    login = await look_up(launch)
+    login = await signed_in(launch)
+    if login.configured is None:
+        raise ServiceError(
+            "cli_failed", "The CLI did not say how it is logged in, so nothing was sent. Send the request again."
+        )
     source = "none" if not login.configured else login.method or "none"
     subscription = login.billed_to == "subscription"
     guard(Account(token_source="claude.ai" if subscription else source), billing)

@@ -56,7 +56,7 @@ STATUS: dict[Code, int] = {
 """The HTTP status of each code, unless Anthropic itself gave another."""
 
 RETRYABLE: frozenset[Code] = frozenset(
-    {"usage_limit", "throttled", "overloaded", "timeout", "busy", "cli_failed", "empty_answer"}
+    {"usage_limit", "throttled", "overloaded", "timeout", "busy", "cancelled", "cli_failed", "empty_answer"}
 )
 """Codes where the same request may succeed later."""
 

@@ -5,7 +5,7 @@ make no request and spend nothing. A login that the CLI reports is configured, n
 invented token.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,7 +29,7 @@ class _AuthStatus(BaseModel):
 class Login:
     """What the CLI says of itself; None where it did not say."""
 
-    cli_version: str | None
+    cli_version: str | None = None
     configured: bool | None = None
     method: str | None = None
     billed_to: BilledTo | None = None
@@ -39,13 +39,18 @@ async def look_up(launch: Launch) -> Login:
     """Ask the CLI for its version and its login."""
     version = await _output(launch, "--version")
     if version is None:
-        return Login(cli_version=None)
+        return Login()
     name = version.split(maxsplit=1)[0] if version else None
+    return replace(await signed_in(launch), cli_version=name)
+
+
+async def signed_in(launch: Launch) -> Login:
+    """Ask the CLI for its login alone."""
     try:
         status = _AuthStatus.model_validate_json(await _output(launch, "auth", "status") or "")
     except ValidationError:
-        return Login(cli_version=name)
-    return Login(name, status.logged_in, status.method, _billed_to(status))
+        return Login()
+    return Login(None, status.logged_in, status.method, _billed_to(status))
 
 
 def _billed_to(status: _AuthStatus) -> BilledTo | None:

@@ -1,10 +1,12 @@
 """What comes back from the caller's tools, where the waiting process cannot be handed it, and what comes with it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
+from claude_max_mcp.worker import find_cli
 from tests.house import House, serving
 
 from .test_conversations import IMAGE, WEATHER, Json, reply_of, returned, sent, session, user
@@ -59,6 +61,20 @@ async def test_a_run_completes_though_the_server_was_restarted_between_call_and_
         result = await house.ask(messages=[*messages, user(returned("toolu_1", "sunny"))], tools=[WEATHER])
         assert result.response == "Sunny."
         assert sent(house)[-1]["content"][0] == returned("toolu_1", "sunny")
+
+
+async def test_where_the_cli_does_not_say_who_pays_nothing_is_sent_and_one_may_ask_again(
+    own_standin: StandIn, tmp_path: Path
+) -> None:
+    """As where its process is killed: that it is not known how it is logged in does not mean that nobody is."""
+    silent = tmp_path / "claude"
+    silent.write_text(f'#!/bin/sh\n[ "$1" = auth ] && exit 1\nexec {find_cli()} "$@"\n')
+    silent.chmod(0o700)
+    async with serving(own_standin, warm=0, cli_path=silent) as house:
+        messages = [*await called(house), user(returned("toolu_1", [URL_IMAGE]))]
+        result = await house.ask(messages=messages, tools=[WEATHER])
+    assert result.error and (result.error.code, result.error.retryable) == ("cli_failed", True)
+    assert len(own_standin.requests) == 1
 
 
 async def test_no_result_at_all_is_said_in_the_clis_own_words(house: House) -> None:
