@@ -14,10 +14,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types check bench lock clean ci
+.PHONY: help install demo test cli-check lint format types check bench lock clean ci
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 install: $(READY) ## set up .venv (the other targets do this by themselves)
 
@@ -26,6 +26,9 @@ demo: $(READY) ## show the server at work, without an account
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest
+
+cli-check: $(READY) ## show what a new version of the CLI has changed, in a minute
+	$(BIN)/pytest tests/cli
 
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .

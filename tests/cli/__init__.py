@@ -1,0 +1,1 @@
+"""What this project rests on: facts about the CLI, each shown with the real binary."""

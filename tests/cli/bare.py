@@ -1,0 +1,209 @@
+"""The CLI alone: one real process, a stand-in upstream, and nothing of this project above `worker`.
+
+In: flags and variables that differ from a blank launch. Out: a `Worker`, and what its process said, typed. A process
+that falls silent, which is how a fact moves most often, is an error within `DEADLINE`.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio
+
+from claude_max_mcp.caller_tools import CallerTools
+from claude_max_mcp.protocol import (
+    AssistantMessage,
+    Initialized,
+    Json,
+    RateLimitEvent,
+    RateLimitInfo,
+    Result,
+    StreamEvent,
+    System,
+)
+from claude_max_mcp.standin import Recorded, StandIn
+from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, Worker, find_cli, started
+from tests.house import cli_environment
+
+DEADLINE = 20.0
+"""Seconds for all that a test does with one process; the slowest, which tries three times, takes three."""
+
+Changed: TypeAlias = Mapping[str, str | None]
+"""Variables of the environment that are to be others, or none."""
+
+UNCHANGED: Changed = {}
+
+SONNET = "claude-sonnet-5-5"
+"""What the alias `sonnet` stands for."""
+
+
+@dataclass(frozen=True)
+class Bare:
+    """How processes are started here, and what they reach upstream."""
+
+    upstream: StandIn
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the processes work."""
+        folder = self.home / "work"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def launch(self, *further: str, tools: str = "", model: str = "sonnet", changed: Changed = UNCHANGED) -> Launch:
+        """A blank launch but for more arguments, and variables that are changed, or removed by None."""
+        own = {**cli_environment(self.upstream.url, self.home), **FIXED_ENVIRONMENT, **changed}
+        environment = {name: value for name, value in own.items() if value is not None}
+        return Launch(find_cli(), environment, self.folder, model, further=further, tools=tools)
+
+    @asynccontextmanager
+    async def running(
+        self, *further: str, tools: str = "", model: str = "sonnet", changed: Changed = UNCHANGED
+    ) -> AsyncGenerator[Worker]:
+        """A process for the length of a block, which must end in time."""
+        async with self.launched(self.launch(*further, tools=tools, model=model, changed=changed)) as worker:
+            yield worker
+
+    @asynccontextmanager
+    async def launched(self, launch: Launch) -> AsyncGenerator[Worker]:
+        """The same, of a launch that was made already."""
+        async with started(launch) as worker:
+            try:
+                with anyio.fail_after(DEADLINE):
+                    yield worker
+            except TimeoutError:
+                raise AssertionError(self._silence()) from None
+
+    def _silence(self) -> str:
+        count = len(self.upstream.requests)
+        last = f", the last with {str(self.arrived[-1])[:300]}" if count else ""
+        return f"The CLI did not go on for {DEADLINE:g} s. {count} requests had reached upstream by then{last}."
+
+    async def piped(self, *lines: Json) -> tuple[int, list[Json]]:
+        """Hand a process these lines and close its input: its exit code, and all it said, unparsed."""
+        launch = self.launch()
+        sent = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        with anyio.fail_after(DEADLINE):
+            done = await anyio.run_process(
+                launch.command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
+            )
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    @property
+    def bodies(self) -> list[Json]:
+        """The requests that reached upstream."""
+        return [request.body for request in self.upstream.requests]
+
+    @property
+    def arrived(self) -> list[Json]:
+        """The conversation of the last request, as it reached upstream."""
+        return conversation(self.upstream.requests[-1])
+
+
+def conversation(request: Recorded) -> list[Json]:
+    """The messages without the CLI's cache breakpoints, every content a list."""
+    return [{"role": message["role"], "content": _plain(message["content"])} for message in request.messages]
+
+
+def _plain(content: str | list[Json]) -> list[Json]:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [{name: value for name, value in block.items() if name != "cache_control"} for block in blocks]
+
+
+def user(*content: Json | str) -> Json:
+    return {"role": "user", "content": [{"type": "text", "text": c} if isinstance(c, str) else c for c in content]}
+
+
+def assistant(*content: Json | str) -> Json:
+    return {**user(*content), "role": "assistant"}
+
+
+@dataclass
+class Run:
+    """What the CLI said from one message of ours to its result."""
+
+    result: Result
+    events: list[Json] = field(default_factory=list[Json])
+    retries: list[System] = field(default_factory=list[System])
+    limits: RateLimitInfo | None = None
+    said: AssistantMessage | None = None
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A bare hello, from start to end."""
+
+    known: Initialized
+    before: int
+    """Requests that had reached upstream when `initialize` was answered."""
+    run: Run
+    requests: list[Recorded]
+    others: list[Recorded]
+
+
+async def said_hello(bare: Bare) -> Hello:
+    """Say `hello` to a process that was initialized with nothing."""
+    async with bare.running() as worker:
+        known = await initialize(worker)
+        before = len(bare.upstream.requests) + len(bare.upstream.others)
+        run = await ask(worker, "hello")
+    return Hello(known, before, run, list(bare.upstream.requests), list(bare.upstream.others))
+
+
+async def initialize(worker: Worker, *tools: Json, **more: Any) -> Initialized:
+    """Make a blank process a conversation; `more` are further fields of the request."""
+    if tools:
+        worker.tools = CallerTools(list(tools))
+    opening: Json = {"subtype": "initialize", "hooks": None, "skills": [], "systemPrompt": []}
+    (reply,) = await worker.control(opening | worker.tools.declaration() | more)
+    return Initialized.model_validate(reply)
+
+
+async def ask(worker: Worker, content: str | list[Json] = "hello") -> Run:
+    """Say something and read to its result."""
+    await worker.say(content)
+    return await heard(worker)
+
+
+async def heard(worker: Worker) -> Run:
+    """Read what the CLI says up to its result.
+
+    Raises:
+        ServiceError: it ended without one.
+    """
+    run = Run(Result(type="result"))
+    async for message in worker.messages():
+        match message:
+            case StreamEvent(event=event):
+                run.events.append(event)
+            case System(subtype="api_retry"):
+                run.retries.append(message)
+            case RateLimitEvent(rate_limit_info=limits):
+                run.limits = limits
+            case AssistantMessage():
+                run.said = message
+            case Result():
+                run.result = message
+                return run
+            case _:
+                pass
+    raise worker.failure()
+
+
+async def events_until(worker: Worker, kind: str) -> list[Json]:
+    """Read the stream events up to the first of a kind.
+
+    Raises:
+        ServiceError: the process ended before.
+    """
+    events: list[Json] = []
+    async for message in worker.messages():
+        if isinstance(message, StreamEvent):
+            events.append(message.event)
+            if message.event["type"] == kind:
+                return events
+    raise worker.failure()

@@ -1,0 +1,46 @@
+"""The caller's tools with a record of what the CLI asks of them."""
+
+from typing import Any
+
+import anyio
+
+from claude_max_mcp.caller_tools import CallerTools
+
+Json = dict[str, Any]
+
+WEATHER: Json = {
+    "name": "get_weather",
+    "description": "Tell the weather.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+class Asked(CallerTools):
+    """Tools that remember every message of the CLI."""
+
+    def __init__(self, *definitions: Json) -> None:
+        super().__init__(list(definitions))
+        self.asked: list[Json] = []
+        self._heard = anyio.Event()
+
+    def hear(self, request_id: str, message: Json) -> Json | None:
+        self.asked.append(message)
+        self._heard.set()
+        self._heard = anyio.Event()
+        return super().hear(request_id, message)
+
+    @property
+    def calls(self) -> list[Json]:
+        """What the calls said, in their order."""
+        return [message["params"] for message in self.asked if message.get("method") == "tools/call"]
+
+    async def called(self, count: int = 1) -> list[Json]:
+        """Wait until there were so many calls."""
+        while len(self.calls) < count:
+            await self._heard.wait()
+        return self.calls
+
+
+def text(content: str) -> Json:
+    """An MCP result."""
+    return {"content": [{"type": "text", "text": content}], "isError": False}
