@@ -189,9 +189,7 @@ def _workspace(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None
-    home = launch.environment.get("HOME", "~")
-    config = Path(launch.environment.get("CLAUDE_CONFIG_DIR") or Path(home, ".claude"))
-    private = [config, settings.state_dir, settings.token_file, settings.login_file, launch.folder.parent]
+    private = [launch.config, settings.state_dir, settings.token_file, settings.login_file, launch.folder.parent]
     return Workspace(settings.workspace_root, [path for path in private if path is not None])
 
 

@@ -4,8 +4,8 @@ In: how to launch (`Launch`), control requests, user messages. Out: typed messag
 which the CLI says them. A worker starts blank and becomes one conversation; what the conversation is about is not
 known here. This is the only module that knows of `claude_agent_sdk`, and it takes just the bundled binary from it.
 
-The process leads a session of its own, so that ending it ends everything it started, and on Linux the kernel ends
-it when this server dies, however that happens.
+The process leads a session and a group of its own, and is ended with its group; on Linux the kernel ends it when this
+server dies, however that happens.
 """
 
 import json
@@ -91,6 +91,12 @@ class Launch:
     """The CLI's own tools that it has, comma-separated."""
     login_file: Path | None = None
     """Holds the login; it is handed over open, and read by the CLI alone."""
+
+    @property
+    def config(self) -> Path:
+        """The CLI's own folder, in which its login lies."""
+        home = self.environment.get("HOME", "~")
+        return Path(self.environment.get("CLAUDE_CONFIG_DIR") or Path(home, ".claude"))
 
     def command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--tools", self.tools, "--model", self.model, *self.further]
@@ -355,6 +361,14 @@ async def started(launch: Launch) -> AsyncGenerator[Worker]:
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE):
             await process.aclose()
         worker.forget()
+        _remove_session(launch, process.pid)
+
+
+def _remove_session(launch: Launch, pid: int) -> None:
+    """Remove what the CLI notes of a running process in its own folder; one that is killed cannot do it itself."""
+    for path in (launch.config / "sessions").glob(f"{pid}.*"):
+        with suppress(OSError):
+            path.unlink()
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:

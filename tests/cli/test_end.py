@@ -94,19 +94,18 @@ async def test_nothing_of_a_conversation_is_kept(own_bare: Bare) -> None:
     assert [content for content in files if b"prompt of this test" in content] == []
 
 
-async def test_one_that_is_killed_leaves_two_files_about_its_session_and_one_that_ends_leaves_none(
-    own_bare: Bare,
-) -> None:
-    """They hold its id, its folder and a key for its peers; nobody removes them."""
+async def test_a_running_one_notes_its_session_in_two_files_which_go_with_it(own_bare: Bare) -> None:
+    """They hold its id, its folder and a key for its peers. It cannot remove them when it is killed."""
     sessions = own_bare.home / ".claude" / "sessions"
     await own_bare.piped({"type": "control_request", "request_id": "1", "request": {"subtype": "initialize"}})
     assert list(sessions.glob("*")) == []
     async with own_bare.running() as worker:
         await initialize(worker)
         await ask(worker)
-        number = worker.pid
-    assert {path.name.partition(".")[0] for path in sessions.glob("*")} == {str(number)}
-    assert {path.suffix for path in sessions.glob("*")} == {".json", ".key"}
+        noted = list(sessions.glob("*"))
+    assert {path.name.partition(".")[0] for path in noted} == {str(worker.pid)}
+    assert {path.suffix for path in noted} == {".json", ".key"}
+    assert list(sessions.glob("*")) == []
 
 
 async def test_what_it_streams_is_what_upstream_sent(bare: Bare) -> None:
