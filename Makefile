@@ -53,6 +53,9 @@ lock: $(UV) ## move every dependency to its newest version
 	@# uv.lock names the package index it was made with, so it stays out of git; this file names none.
 	$(UV) export --quiet --frozen --all-packages --all-groups --no-emit-workspace --no-annotate \
 		--output-file requirements.lock
+	@# A part of the same, for the image: what the server needs, and what builds its wheel.
+	$(UV) export --quiet --frozen --package claude-max-mcp --no-default-groups --group build --no-emit-workspace \
+		--no-annotate --output-file requirements-server.lock
 
 clean: ## remove all that make and uv have made here
 	rm -rf .venv .uv uv.lock dist build .pytest_cache .ruff_cache
