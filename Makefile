@@ -14,10 +14,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format types check bench lock clean ci
+.PHONY: help install demo test test-docker lint format types check bench lock clean ci
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 install: $(READY) ## set up .venv (the other targets do this by themselves)
 
@@ -26,6 +26,9 @@ demo: $(READY) ## show the server at work, without an account
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest
+
+test-docker: $(READY) ## build the image and test the service in a container (needs Docker with compose)
+	$(BIN)/pytest tests/docker
 
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .
@@ -43,7 +46,7 @@ check: lint types ## all static checks
 bench: $(READY) ## run the benchmarks
 	@for file in benchmarks/*.py; do echo "$(BIN)/python $$file"; $(BIN)/python "$$file" || exit; done
 
-ci: ## what CI runs: the static checks, then the tests
+ci: ## what CI runs: the static checks, then the tests, in Docker too where there is an engine
 	bash .ci/run
 
 lock: $(UV) ## move every dependency to its newest version

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.docker.stack import BUILD_SECONDS, ROOT, Stack
+from tests.docker.stack import BUILD_SECONDS, LOGIN, ROOT, Stack
 
 CREDENTIALS = {
     "claudeAiOauth": {
@@ -105,6 +105,33 @@ async def signed_in_by(stack: Stack) -> str:
     """How the CLI is signed in when no token is in its environment."""
     status = await stack.inside("env", "-u", "CLAUDE_CODE_OAUTH_TOKEN", "claude", "auth", "status")
     return json.loads(status)["authMethod"]
+
+
+async def test_who_signs_in_in_the_container_is_answered_without_a_restart(stack: Stack) -> None:
+    settings = stack.folder / ".env"
+    kept = settings.read_text()
+    settings.write_text(kept.replace("CLAUDE_CODE_OAUTH_TOKEN", "# CLAUDE_CODE_OAUTH_TOKEN"))
+    try:
+        await stack.run("docker", "compose", "down", "-v")
+        await stack.up()
+        before = await stack.ask(prompt="hello")
+        await sign_in(stack)
+        after = await stack.ask(prompt="hello")
+    finally:
+        settings.write_text(kept)
+    assert before.error and before.error.code == "not_authenticated"
+    assert after.billed_to == "subscription"
+
+
+async def test_a_token_in_the_settings_file_is_taken_by_the_next_up(stack: Stack) -> None:
+    settings = stack.folder / ".env"
+    kept = settings.read_text()
+    settings.write_text(kept.replace(LOGIN, f"{LOGIN}-renewed"))
+    try:
+        await stack.up()
+        assert f"{LOGIN}-renewed" in await stack.inside("env")
+    finally:
+        settings.write_text(kept)
 
 
 async def test_a_rebuilt_service_has_its_login_still(stack: Stack) -> None:
