@@ -39,6 +39,7 @@ async def test_limits_are_in_force(stack: Stack) -> None:
     host: dict[str, Any] = (await stack.inspect())["HostConfig"]
     assert (host["Memory"], host["PidsLimit"]) == (3 * GIB, 512)
     assert host["ReadonlyRootfs"] is True and host["CapDrop"] == ["ALL"] and host["Privileged"] is False
+    assert host["Init"] is True, "what the CLI leaves behind is reaped"
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
     limits = await stack.inside(

@@ -52,7 +52,7 @@ async def _started(stack: Stack) -> tuple[float, float]:
     """Start it; seconds until it answers, and until the engine calls it healthy."""
     began, since = time.monotonic(), time.time()
     await stack.run("docker", "compose", "up", "-d", HEALTH_INTERVAL=SHIPPED_INTERVAL)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not await _answers(stack):
             pass
     answering = time.monotonic() - began
