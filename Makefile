@@ -14,10 +14,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test cli-check lint format types check bench lock clean ci
+.PHONY: help install demo test test-docker cli-check lint format types check bench lock clean ci
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 install: $(READY) ## set up .venv (the other targets do this by themselves)
 
@@ -29,6 +29,9 @@ test: $(READY) ## run the tests
 
 cli-check: $(READY) ## show what a new version of the CLI has changed, in a minute
 	$(BIN)/pytest tests/cli
+
+test-docker: $(READY) ## build the image and test the service in a container (needs Docker with compose)
+	$(BIN)/pytest tests/docker
 
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .
@@ -46,7 +49,7 @@ check: lint types ## all static checks
 bench: $(READY) ## run the benchmarks
 	@for file in benchmarks/*.py; do echo "$(BIN)/python $$file"; $(BIN)/python "$$file" || exit; done
 
-ci: ## what CI runs: the static checks, then the tests
+ci: ## what CI runs: the static checks, then the tests, in Docker too where there is an engine
 	bash .ci/run
 
 lock: $(UV) ## move every dependency to its newest version
@@ -56,6 +59,9 @@ lock: $(UV) ## move every dependency to its newest version
 	@# uv.lock names the package index it was made with, so it stays out of git; this file names none.
 	$(UV) export --quiet --frozen --all-packages --all-groups --no-emit-workspace --no-annotate \
 		--output-file requirements.lock
+	@# A part of the same, for the image: what the server needs, and what builds its wheel.
+	$(UV) export --quiet --frozen --package claude-max-mcp --no-default-groups --group build --no-emit-workspace \
+		--no-annotate --output-file requirements-server.lock
 
 clean: ## remove all that make and uv have made here
 	rm -rf .venv .uv uv.lock dist build .pytest_cache .ruff_cache

@@ -232,7 +232,7 @@ def guard(account: Account, billing: Billing) -> BilledTo:
     if account.payer == "none":
         raise AccountError("not_authenticated", f"Nobody is logged in: authentication is missing. {LOGIN}")
     if account.payer != "subscription" and billing == "subscription":
-        source = account.api_key_source or account.api_provider
+        source = account.api_key_source or account.subscription_type or account.api_provider
         raise AccountError(
             "billing_guard",
             f"Not the subscription but {source} would pay for this, so nothing was sent. Remove that login, "

@@ -25,6 +25,9 @@ class Account(_SaidInCamelCase):
     """Who would pay, as the answer to `initialize` names it before any prompt is sent."""
 
     token_source: str = "none"
+    """Where the login comes from; not said of one that the CLI keeps itself."""
+    subscription_type: str | None = None
+    """What a login pays with that the CLI keeps itself."""
     api_key_source: str | None = None
     api_provider: str = "firstParty"
 
@@ -33,11 +36,17 @@ class Account(_SaidInCamelCase):
         """Who pays: an API key wins over every other login, and cloud providers bill like one."""
         if self.api_provider != "firstParty" or self.api_key_source not in (None, "none"):
             return "api_key"
-        return "none" if self.token_source == "none" else self._payer_by_token
+        if self.token_source != "none":
+            return "subscription" if self.token_source in SUBSCRIPTION_TOKENS else "api_key"
+        if self.subscription_type is None:
+            return "none"
+        return "subscription" if self.subscription_type in SUBSCRIPTIONS else "api_key"
 
     @property
-    def _payer_by_token(self) -> Literal["subscription", "api_key"]:
-        return "subscription" if self.token_source in SUBSCRIPTION_TOKENS else "api_key"
+    def method(self) -> str:
+        """The login by its name: the key's or the token's source, or `claude.ai` for one that the CLI keeps."""
+        kept = "claude.ai" if self.token_source == "none" and self.subscription_type else self.token_source
+        return self.api_key_source or kept
 
 
 SUBSCRIPTION_TOKENS = frozenset(
@@ -49,6 +58,9 @@ SUBSCRIPTION_TOKENS = frozenset(
     }
 )
 """The token sources that the CLI itself counts as a subscription's login."""
+
+SUBSCRIPTIONS = frozenset({"Claude Pro", "Claude Max", "Claude Team", "Claude Enterprise"})
+"""What the CLI says of a login that it keeps itself; it has `Claude API` for one without a subscription."""
 
 
 class ModelFacts(_SaidInCamelCase):

@@ -1,6 +1,8 @@
 """The subscription pays, or nothing is sent."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,43 @@ async def test_without_a_login_nothing_is_sent_and_the_caller_hears_how_to_log_i
     assert "authentication" in result.error.message and "claude-max login" in result.error.message
     assert own_standin.requests == []
     assert (health.status, health.auth.state) == ("degraded", "none")
+
+
+def kept_login(home: Path, subscription: str | None) -> None:
+    """What `claude auth login` leaves behind, invented."""
+    oauth = {"accessToken": "sk-ant-oat01-kept", "refreshToken": "sk-ant-ort01-kept", "expiresAt": 4102444800000}
+    login = {**oauth, "scopes": ["user:inference", "user:profile"], "subscriptionType": subscription}
+    (home / ".claude").mkdir()
+    (home / ".claude" / ".credentials.json").write_text(json.dumps({"claudeAiOauth": login}))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"prompt": "hello"}, {"messages": [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]}],
+)
+@pytest.mark.parametrize("subscription", ["pro", "max", "team", "enterprise"])
+async def test_a_login_that_the_cli_keeps_is_the_subscriptions(
+    own_standin: StandIn, tmp_path: Path, subscription: str, arguments: dict[str, Any]
+) -> None:
+    kept_login(tmp_path, subscription)
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        result = await house.ask(**arguments)
+        health = await house.service.health()
+    assert (result.success, result.billed_to) == (True, "subscription")
+    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-kept"
+    assert (health.status, health.auth.method, health.auth.state) == ("healthy", "claude.ai", "proven")
+
+
+async def test_a_kept_login_without_a_subscription_is_refused(own_standin: StandIn, tmp_path: Path) -> None:
+    kept_login(tmp_path, None)
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        result = await house.ask(prompt="hello")
+    assert result.error and result.error.code == "billing_guard" and "Claude API" in result.error.message
+    assert own_standin.requests == []
 
 
 def test_an_api_key_of_the_server_never_reaches_the_cli(monkeypatch: pytest.MonkeyPatch) -> None:
