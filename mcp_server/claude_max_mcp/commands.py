@@ -4,7 +4,9 @@ In: arguments and settings. Out: text for people, JSON for programs, exit codes.
 they do is done elsewhere.
 """
 
+import json
 import os
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -12,8 +14,10 @@ import anyio
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from claude_max_mcp.errors import ClaudeMaxError
+from claude_max_mcp.findings import Finding, Level
 from claude_max_mcp.settings import Settings, cli_environment
 from claude_max_mcp.tokens import with_token
 from claude_max_mcp.wire import AskResult, parse_request
@@ -28,6 +32,7 @@ app = typer.Typer(
 )
 out = Console()
 complaints = Console(stderr=True, style="red")
+COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 Offline = Annotated[bool, typer.Option(help="Let a stand-in answer instead of Claude. Needs no login.")]
 Model = Annotated[str | None, typer.Option(help="sonnet, opus, haiku, or a full model id.")]
@@ -93,6 +98,28 @@ def status_command(
         out.print(f"{report.in_flight} running, {report.queued} waiting, {report.pool.warm} ready")
     if report.status == "unhealthy":
         raise typer.Exit(1)
+
+
+@app.command("doctor")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Look at the whole chain, from the CLI to the port, and say what cures what is wrong. Asks nothing of Claude."""
+    from claude_max_mcp.doctor import examine
+
+    findings = _run(partial(examine, _settings()))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            out.print(_line(finding), soft_wrap=True)
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> Text:
+    cure = f" → {finding.cure}" if finding.cure else ""
+    return Text.assemble((finding.level.ljust(8), COLOURS[finding.level]), finding.what, (cure, "bold"))
 
 
 @app.command("login")

@@ -50,7 +50,7 @@ class Service:
             timeout=settings.timeout,
             park_seconds=settings.park_seconds,
             billing=settings.billing,
-            workspace=_workspace(settings, launch),
+            workspace=opened(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self._began = time.monotonic()
@@ -67,7 +67,7 @@ class Service:
         """
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
             cli, missing = _find(settings.cli_path)
-            launch = _launch(settings, environment, cli, Path(scratch))
+            launch = blank_launch(settings, environment, cli, Path(scratch))
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._look_up()
@@ -170,7 +170,7 @@ def _brings_everything(request: AskRequest) -> bool:
     return request.session_id is None and request.messages is not None and request.stream == "events"
 
 
-def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
+def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
     """How to start a blank process: in an empty folder, with its temporary files in another that ends with us."""
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
@@ -179,7 +179,7 @@ def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scrat
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
 
 
-def _workspace(settings: Settings, launch: Launch) -> Workspace | None:
+def opened(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None

@@ -72,6 +72,12 @@ FIXED_ENVIRONMENT = {
 """Set for every process. The last one turns an optimiser off that short lives do not repay: it saved 12 % of a
 process's CPU time on one machine, and nothing that could be seen on a slower one."""
 
+TESTED_VERSION = "2.1.330"
+"""The CLI whose behaviour the tests record: the one in the wheel that `pyproject.toml` pins."""
+
+PROCESS_MB = 110
+"""Megabytes that a process takes for itself."""
+
 CLOSE_DEADLINE = 5.0
 """Seconds within which the kernel must have ended a killed process."""
 

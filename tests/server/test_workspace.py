@@ -262,8 +262,8 @@ async def test_without_a_folder_it_is_refused_and_says_what_to_set(house: House)
     assert house.standin.requests == []
 
 
-@pytest.mark.parametrize("root", ["missing", "file", "."])
-async def test_a_folder_that_is_none_or_holds_the_login_is_refused(
+@pytest.mark.parametrize("root", ["missing", "file", ".", "/", "/proc", "/proc/self", "/sys", "/dev"])
+async def test_a_folder_that_is_none_or_shows_a_login_is_refused(
     own_standin: StandIn, tmp_path: Path, root: str
 ) -> None:
     (tmp_path / "file").touch()
