@@ -6,8 +6,10 @@ they do is done elsewhere.
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -16,6 +18,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from claude_max_mcp.connect import Client, Server, recipes
 from claude_max_mcp.errors import ClaudeMaxError
 from claude_max_mcp.findings import Finding, Level
 from claude_max_mcp.settings import Settings, cli_environment
@@ -32,6 +35,7 @@ app = typer.Typer(
 )
 out = Console()
 complaints = Console(stderr=True, style="red")
+notes = Console(stderr=True)
 COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 Offline = Annotated[bool, typer.Option(help="Let a stand-in answer instead of Claude. Needs no login.")]
@@ -120,6 +124,25 @@ def doctor_command(
 def _line(finding: Finding) -> Text:
     cure = f" → {finding.cure}" if finding.cure else ""
     return Text.assemble((finding.level.ljust(8), COLOURS[finding.level]), finding.what, (cure, "bold"))
+
+
+@app.command("connect")
+def connect_command(
+    client: Annotated[Client, typer.Argument(help="The client to print settings for.")],
+    show_token: Annotated[bool, typer.Option(help="Put the token itself into the settings.")] = False,
+) -> None:
+    """Print what a client needs in order to use the server; where it belongs is said on standard error."""
+    token, file = _token(), _settings().token_file
+    server = Server(_url(), token is not None, token if show_token else None, file, _this_program())
+    for recipe in recipes(client, server):
+        notes.print(recipe.where, markup=False, highlight=False, soft_wrap=True)
+        typer.echo(recipe.text)
+
+
+def _this_program() -> tuple[str, ...]:
+    """How to start this program from anywhere."""
+    script = Path(sys.executable).with_name("claude-max")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "claude_max_mcp")
 
 
 @app.command("login")
