@@ -6,7 +6,7 @@ know nothing of what is below.
 
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -78,23 +78,31 @@ class Service:
         """The folder of its files, which ends with it."""
         return self._launch.folder.parent
 
-    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events, *, remember: bool = False) -> AskResult:
+    async def ask(
+        self,
+        request: AskRequest,
+        on_event: OnEvent = ignore_events,
+        *,
+        remember: bool = False,
+        caller: Hashable = None,
+    ) -> AskResult:
         """Answer one request; a failure is a result too.
 
         Args:
             request: what is asked.
             on_event: gets the events as they come.
             remember: whether the caller can go on by `session_id`.
+            caller: who asks: callers take turns where requests have to wait.
         """
         if not remember or _brings_everything(request):
-            return await self._conversations.ask(request, on_event)
+            return await self._conversations.ask(request, on_event, caller=caller)
         try:
             session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
             said = session.said
             going_on = request.after(said.messages, system=said.system, model=said.model)
         except ClaudeMaxError as error:
             return AskResult.failure(error)
-        result = await self._conversations.ask(going_on, on_event)
+        result = await self._conversations.ask(going_on, on_event, caller=caller)
         return await self._remembered(session, going_on, result)
 
     async def _remembered(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
