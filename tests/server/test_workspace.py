@@ -51,6 +51,7 @@ def hostile(parent: Path) -> Path:
     (root / "link.txt").symlink_to(parent / "outside" / "secret.txt")
     (root / "linked").symlink_to(parent / "outside")
     (root / "loop").symlink_to(root)
+    (root / "environment").symlink_to("/proc/self/environ")
     return root
 
 
@@ -130,6 +131,8 @@ OUTSIDE: list[tuple[str, Json]] = [
     ("Read", {"file_path": "/etc/hostname"}),
     ("Read", {"file_path": "/etc/passwd"}),
     ("Read", {"file_path": "/proc/self/environ"}),
+    ("Read", {"file_path": "environment"}),
+    ("Grep", {"pattern": "PATH", "path": "environment", "output_mode": "content"}),
     ("Read", {"file_path": "~/.claude/.credentials.json"}),
     ("Read", {"file_path": "/dev/zero"}),
     ("Read", {"file_path": ".env"}),
