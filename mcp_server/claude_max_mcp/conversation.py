@@ -205,7 +205,9 @@ def guard(account: Account, billing: Billing) -> BilledTo:
     if account.payer == "none":
         raise AccountError("not_authenticated", f"Nobody is logged in: authentication is missing. {LOGIN}")
     if account.payer != "subscription" and billing == "subscription":
-        source = account.api_key_source or account.api_provider
+        source = account.api_key_source or (
+            account.login if account.api_provider == "firstParty" else account.api_provider
+        )
         raise AccountError(
             "billing_guard",
             f"Not the subscription but {source} would pay for this, so nothing was sent. Remove that login, "

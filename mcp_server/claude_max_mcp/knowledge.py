@@ -41,7 +41,7 @@ class Knowledge:
     def answered(self, billed_to: BilledTo, account: Account, limits: RateLimitInfo | None) -> None:
         """A request was answered: the login works."""
         self.configured = True
-        self.method = account.api_key_source or account.token_source
+        self.method = account.api_key_source or account.login
         self.proven_at = int(time.time())
         self.billed_to = billed_to
         self.limits = limits or self.limits

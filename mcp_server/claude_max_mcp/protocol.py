@@ -24,7 +24,9 @@ class _SaidInCamelCase(BaseModel):
 class Account(_SaidInCamelCase):
     """Who would pay, as the answer to `initialize` names it before any prompt is sent."""
 
-    token_source: str = "none"
+    token_source: str | None = None
+    """Where the token is from; `none` without one. A login that the CLI's own dialogue has stored is not named."""
+    subscription_type: str | None = None
     api_key_source: str | None = None
     api_provider: str = "firstParty"
 
@@ -33,12 +35,20 @@ class Account(_SaidInCamelCase):
         """Who pays: an API key wins over every other login, and cloud providers bill like one."""
         if self.api_provider != "firstParty" or self.api_key_source not in (None, "none"):
             return "api_key"
-        return "none" if self.token_source == "none" else self._payer_by_token
+        if self.login == "none":
+            return "none"
+        return "subscription" if self.login in SUBSCRIPTION_TOKENS else "api_key"
 
     @property
-    def _payer_by_token(self) -> Literal["subscription", "api_key"]:
-        return "subscription" if self.token_source in SUBSCRIPTION_TOKENS else "api_key"
+    def login(self) -> str:
+        """How the CLI is logged in, in its own words."""
+        if self.token_source is not None or self.subscription_type is None:
+            return self.token_source or "none"
+        return self.subscription_type if self.subscription_type == NO_SUBSCRIPTION else "claude.ai"
 
+
+NO_SUBSCRIPTION = "Claude API"
+"""What the CLI calls the plan of a stored login that has none; any other name is that of a subscription."""
 
 SUBSCRIPTION_TOKENS = frozenset(
     {
