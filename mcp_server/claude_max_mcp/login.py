@@ -23,6 +23,8 @@ class _AuthStatus(BaseModel):
     logged_in: bool = Field(alias="loggedIn")
     method: str = Field(alias="authMethod")
     provider: str = Field(default="firstParty", alias="apiProvider")
+    plan: str | None = Field(default=None, alias="subscriptionType")
+    """Known of a login that the CLI has stored; not of a token in its environment."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ async def look_up(launch: Launch) -> Login:
 def _billed_to(status: _AuthStatus) -> BilledTo | None:
     if not status.logged_in:
         return None
-    subscription = status.provider == "firstParty" and status.method in ("oauth_token", "claude.ai")
+    with_plan = status.method == "claude.ai" and status.plan not in (None, "free")
+    subscription = status.provider == "firstParty" and (with_plan or status.method == "oauth_token")
     return "subscription" if subscription else "api_key"
 
 

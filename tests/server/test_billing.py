@@ -90,7 +90,9 @@ async def test_a_stored_login_without_a_plan_is_none(own_standin: StandIn, tmp_p
     del environment["CLAUDE_CODE_OAUTH_TOKEN"]
     store_login(tmp_path, "sk-ant-oat01-stored", "free")
     async with serving(own_standin, environment=environment, warm=0) as house:
+        before = await house.service.health()
         result = await house.ask(prompt="hello")
+    assert (before.status, before.billed_to) == ("degraded", "api_key")
     assert result.error and result.error.code == "billing_guard" and "Claude API" in result.error.message
     assert own_standin.requests == []
 
