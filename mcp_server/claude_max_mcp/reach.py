@@ -82,7 +82,7 @@ async def _knock(settings: Settings, token: str | None) -> list[Finding]:
 
 async def _get(url: str, path: str, token: str | None) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx2.AsyncClient(headers=headers, timeout=DEADLINE) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=DEADLINE, trust_env=False) as http:
         return await http.get(str(httpx2.URL(url).copy_with(path=path, query=None)))
 
 
