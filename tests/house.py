@@ -1,5 +1,6 @@
 """A whole server for tests: the real CLI, the stand-in upstream, MCP and HTTP on loopback."""
 
+import json
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -86,6 +87,14 @@ def cli_environment(upstream: str, home: Path, **extra: str) -> dict[str, str]:
         "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-invented",
         **extra,
     }
+
+
+def store_login(home: Path, token: str, plan: str = "max") -> None:
+    """Leave an invented login where the CLI's own dialogue would leave one."""
+    login = {"accessToken": token, "refreshToken": "sk-ant-ort01-invented", "expiresAt": 4102444800000}
+    kept = {"claudeAiOauth": {**login, "scopes": ["user:inference", "user:profile"], "subscriptionType": plan}}
+    (home / ".claude").mkdir()
+    (home / ".claude" / ".credentials.json").write_text(json.dumps(kept))
 
 
 @asynccontextmanager

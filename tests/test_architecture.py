@@ -82,9 +82,9 @@ def test_the_modules_are_found() -> None:
     assert "_transport" in PROVIDER_MODULES
 
 
-def test_nobody_imports_the_sdk_and_only_worker_knows_of_it() -> None:
+def test_nobody_imports_the_sdk_and_only_launch_knows_of_it() -> None:
     assert {name for name, path in SERVER_MODULES.items() if mentions(anywhere(path), "claude_agent_sdk")} == set()
-    assert {name for name, path in SERVER_MODULES.items() if '"claude_agent_sdk"' in path.read_text()} == {"worker"}
+    assert {name for name, path in SERVER_MODULES.items() if '"claude_agent_sdk"' in path.read_text()} == {"launch"}
 
 
 @pytest.mark.parametrize("name", SERVER_MODULES)
@@ -122,12 +122,12 @@ def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None
 
 
 ROOMS = [
-    {"__main__", "commands", "serve", "caller", "demo"},
+    {"__main__", "commands", "serve", "caller", "demo", "connect", "doctor", "machine", "reach", "findings"},
     {"http", "door", "disconnects", "listener", "tools", "progress"},
     {"service", "login", "knowledge", "sessions", "scratch"},
     {"conversations", "models", "turn", "message", "failures"},
     {"admission", "pool"},
-    {"worker", "protocol"},
+    {"worker", "launch", "protocol"},
     {"wire", "errors", "settings", "tokens"},
 ]
 """From the outside in, as the package's docstring lists them."""

@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from claude_max_mcp.errors import Code
+from claude_max_mcp.listener import CONNECTIONS
 from claude_max_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_example_is_the_tested_one() -> None:
@@ -29,14 +33,32 @@ def test_every_error_code_has_its_row_in_the_readme() -> None:
         assert re.search(rf"^\|.*`{code}`", README, re.MULTILINE), code
 
 
-def test_every_test_that_the_architecture_names_exists() -> None:
+@pytest.mark.parametrize("document", [ARCHITECTURE, SECURITY], ids=["ARCHITECTURE", "SECURITY"])
+def test_every_test_that_a_document_names_exists(document: str) -> None:
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    named = re.findall(r"`(test_\w+)`", ARCHITECTURE)
+    named = re.findall(r"`(test_\w+)`", document)
     assert named
     for name in named:
         assert f"def {name}(" in tests, name
-    for path in re.findall(r"`(tests/[\w/]+\.py)`", ARCHITECTURE):
+    for path in re.findall(r"`(tests/[\w/]+\.py)`", document):
         assert (ROOT / path).is_file(), path
+
+
+def test_the_table_of_attacks_names_tests_that_exist() -> None:
+    folder = ROOT / "tests" / "server"
+    table = (folder / "test_attacks.py").read_text(encoding="utf-8").split('"""')[1]
+    named = set(re.findall(r"`(test_\w+)`", table))
+    assert {"test_door", "test_secrets"} <= named
+    assert all((folder / f"{name}.py").is_file() for name in named)
+
+
+def test_the_limits_in_the_security_notes_are_the_real_ones() -> None:
+    assert f"| {CONNECTIONS} at most;" in SECURITY
+
+
+def test_the_terms_have_the_date_on_which_they_were_read() -> None:
+    terms = README.partition("\n## Terms\n")[2]
+    assert re.search(r"read in a copy of \d{4}-\d{2}-\d{2}", terms)
 
 
 def test_the_architecture_is_short_and_names_every_room() -> None:

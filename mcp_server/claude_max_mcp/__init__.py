@@ -2,13 +2,14 @@
 
 The rooms, from the outside in; each knows only what is below it:
 
-* `commands`, `serve`, `caller`, `demo`: the command line and the process.
+* `commands`, `serve`, `caller`, `connect`, `demo`: the command line and the process.
+* `doctor`, `machine`, `reach`, `findings`: a look at the whole chain, for people.
 * `http`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
 * `conversations`, `conversation`, `history`, `transcript`, `caller_tools`: live conversations and how they begin.
 * `models`, `turn`, `merging`, `message`, `failures`: a request's options, its answer, its error.
 * `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.
-* `worker`, `protocol`: one `claude` process and what it says.
+* `worker`, `launch`, `protocol`: one `claude` process and what it says.
 * `wire`, `errors`, `settings`: the contract, the one error family, the only reader of the environment.
 * `standin`: an offline Messages API for tests, benchmarks and `--offline`; nothing above needs it.
 """

@@ -1,14 +1,16 @@
 """Who may run now, who waits, and who is turned away.
 
-In: how many run at once, how many may wait. Out: a place, for the length of a block. First come, first served. It
-knows nothing of what is done in a place.
+In: how many run at once, how many may wait; for each place, who asks for it. Out: a place, for the length of a block.
+Callers take turns, and each one's own requests are served in the order in which they came. A full queue has room for
+whoever has less in it: who has most in it loses the last of it. What a caller is, and what is done in a place, it does
+not know.
 
 No `await` stands between reading its state and changing it, so there is no lock; a place is passed on by plain
 assignment, so a cancellation cannot lose one.
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +24,9 @@ RETRY_AFTER = 2.0
 
 @dataclass(eq=False)
 class _Waiter:
+    caller: Hashable
     admitted: bool = False
+    turned_away: bool = False
     called: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -33,7 +37,7 @@ class Admission:
         self._limit = running
         self._queue = queue
         self._taken = 0
-        self._waiting: deque[_Waiter] = deque()
+        self._waiting: dict[Hashable, deque[_Waiter]] = {}  # in the order of the callers' turns; none is empty
 
     @property
     def in_flight(self) -> int:
@@ -43,48 +47,79 @@ class Admission:
     @property
     def queued(self) -> int:
         """Callers waiting now."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
+    async def place(self, caller: Hashable = None) -> AsyncGenerator[None]:
         """Hold a place for one block, waiting for it if need be.
+
+        Args:
+            caller: who asks; whatever is equal takes one turn.
 
         Raises:
             ServiceError: `busy`, too many are waiting already.
         """
-        await self._enter()
+        await self._enter(caller)
         try:
             yield
         finally:
             self._leave()
 
-    async def _enter(self) -> None:
+    async def _enter(self, caller: Hashable) -> None:
         if self._taken < self._limit:
             self._taken += 1
             return
-        if len(self._waiting) >= self._queue:
-            raise ServiceError(
-                "busy",
-                f"{self._taken} requests are running and {len(self._waiting)} are waiting. Try again in a moment, "
-                "or raise CLAUDE_MAX_CONCURRENCY or CLAUDE_MAX_QUEUE.",
-                retry_after=RETRY_AFTER,
-            )
-        waiter = _Waiter()
-        self._waiting.append(waiter)
+        if self.queued >= self._queue and not self._makes_room(caller):
+            raise self._busy()
+        waiter = _Waiter(caller)
+        self._waiting.setdefault(caller, deque()).append(waiter)
         try:
             await waiter.called.wait()
         except BaseException:
             # The place may have been handed over in the very tick of the cancellation.
             if waiter.admitted:
                 self._leave()
-            else:
-                self._waiting.remove(waiter)
+            elif not waiter.turned_away:
+                self._drop(waiter)
             raise
+        if waiter.turned_away:
+            raise self._busy()
+
+    def _makes_room(self, caller: Hashable) -> bool:
+        """Turn away the latest request of whoever waits with most; whether that is more than `caller` would then have.
+
+        Of those who wait with equally many, the one whose turn is latest loses.
+        """
+        most = max(reversed(self._waiting), key=lambda other: len(self._waiting[other]), default=None)
+        if most is None or len(self._waiting[most]) <= len(self._waiting.get(caller, ())) + 1:
+            return False
+        waiter = self._waiting[most][-1]
+        self._drop(waiter)
+        waiter.turned_away = True
+        waiter.called.set()
+        return True
+
+    def _drop(self, waiter: _Waiter) -> None:
+        self._waiting[waiter.caller].remove(waiter)
+        if not self._waiting[waiter.caller]:
+            del self._waiting[waiter.caller]
 
     def _leave(self) -> None:
-        if self._waiting:
-            waiter = self._waiting.popleft()
-            waiter.admitted = True
-            waiter.called.set()
-        else:
+        if not self._waiting:
             self._taken -= 1
+            return
+        caller = next(iter(self._waiting))
+        waiting = self._waiting.pop(caller)
+        waiter = waiting.popleft()
+        if waiting:
+            self._waiting[caller] = waiting  # behind all others
+        waiter.admitted = True
+        waiter.called.set()
+
+    def _busy(self) -> ServiceError:
+        return ServiceError(
+            "busy",
+            f"{self._taken} requests are running and {self.queued} are waiting. Try again in a moment, "
+            "or raise CLAUDE_MAX_CONCURRENCY or CLAUDE_MAX_QUEUE.",
+            retry_after=RETRY_AFTER,
+        )

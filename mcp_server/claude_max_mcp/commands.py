@@ -4,20 +4,27 @@ In: arguments and settings. Out: text for people, JSON for programs, exit codes.
 they do is done elsewhere.
 """
 
+import json
 import os
+import sys
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
+from claude_max_mcp.connect import Client, Server, recipes
 from claude_max_mcp.errors import ClaudeMaxError
+from claude_max_mcp.findings import Finding, Level
+from claude_max_mcp.launch import find_cli
 from claude_max_mcp.settings import Settings, cli_environment
 from claude_max_mcp.tokens import with_token
 from claude_max_mcp.wire import AskResult, parse_request
-from claude_max_mcp.worker import find_cli
 
 # What needs MCP is imported by the command that needs it: it takes more than a second, and `--help` shall not.
 
@@ -28,6 +35,8 @@ app = typer.Typer(
 )
 out = Console()
 complaints = Console(stderr=True, style="red")
+notes = Console(stderr=True)
+COLOURS: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 Offline = Annotated[bool, typer.Option(help="Let a stand-in answer instead of Claude. Needs no login.")]
 Model = Annotated[str | None, typer.Option(help="sonnet, opus, haiku, or a full model id.")]
@@ -93,6 +102,47 @@ def status_command(
         out.print(f"{report.in_flight} running, {report.queued} waiting, {report.pool.warm} ready")
     if report.status == "unhealthy":
         raise typer.Exit(1)
+
+
+@app.command("doctor")
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Look at the whole chain, from the CLI to the port, and say what cures what is wrong. Asks nothing of Claude."""
+    from claude_max_mcp.doctor import examine
+
+    findings = _run(partial(examine, _settings()))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            out.print(_line(finding), soft_wrap=True)
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> Text:
+    cure = f" → {finding.cure}" if finding.cure else ""
+    return Text.assemble((finding.level.ljust(8), COLOURS[finding.level]), finding.what, (cure, "bold"))
+
+
+@app.command("connect")
+def connect_command(
+    client: Annotated[Client, typer.Argument(help="The client to print settings for.")],
+    show_token: Annotated[bool, typer.Option(help="Put the token itself into the settings.")] = False,
+) -> None:
+    """Print what a client needs in order to use the server; where it belongs is said on standard error."""
+    token, file = _token(), _settings().token_file
+    server = Server(_url(), token is not None, token if show_token else None, file, _this_program())
+    for recipe in recipes(client, server):
+        notes.print(recipe.where, markup=False, highlight=False, soft_wrap=True)
+        typer.echo(recipe.text)
+
+
+def _this_program() -> tuple[str, ...]:
+    """How to start this program from anywhere."""
+    script = Path(sys.executable).with_name("claude-max")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "claude_max_mcp")
 
 
 @app.command("login")

@@ -20,6 +20,7 @@ from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carr
 from claude_max_mcp.errors import AccountError, ServiceError, unsupported
 from claude_max_mcp.failures import LOGIN
 from claude_max_mcp.history import calls, results
+from claude_max_mcp.launch import Launch
 from claude_max_mcp.login import signed_in
 from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
@@ -28,7 +29,7 @@ from claude_max_mcp.protocol import Account, Initialized, Json
 from claude_max_mcp.transcript import write_transcript
 from claude_max_mcp.turn import Answer, OnEvent, Turn
 from claude_max_mcp.wire import AskRequest, BilledTo
-from claude_max_mcp.worker import HOOKS, Launch, Worker, started
+from claude_max_mcp.worker import HOOKS, Worker, started
 from claude_max_mcp.workspace import TOOLS, Workspace
 
 Billing: TypeAlias = Literal["subscription", "any"]

@@ -6,7 +6,7 @@ copy. It is found by a fingerprint of all that was said and all that shapes the 
 """
 
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Hashable
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -19,10 +19,11 @@ from claude_max_mcp.conversation import Billing, Conversation, begin
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
 from claude_max_mcp.history import fingerprint
 from claude_max_mcp.knowledge import UNPROVEN_BY, Knowledge, rate_limit
+from claude_max_mcp.launch import Launch
 from claude_max_mcp.pool import Pool, PoolStats
 from claude_max_mcp.turn import Answer, OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
-from claude_max_mcp.worker import Launch, started
+from claude_max_mcp.worker import started
 from claude_max_mcp.workspace import Workspace
 
 IDLE_SECONDS = 120.0
@@ -117,11 +118,19 @@ class Conversations:
     def queued(self) -> int:
         return self._admission.queued
 
-    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events) -> AskResult:
-        """Answer one request. A failure is a result too: `success` is false and `error` says why."""
+    async def ask(
+        self, request: AskRequest, on_event: OnEvent = ignore_events, *, caller: Hashable = None
+    ) -> AskResult:
+        """Answer one request. A failure is a result too: `success` is false and `error` says why.
+
+        Args:
+            request: what is asked.
+            on_event: gets the events as they come.
+            caller: who asks: callers take turns where requests have to wait.
+        """
         began = time.monotonic()
         try:
-            result = await self._ask_in_time(request, on_event)
+            result = await self._ask_in_time(request, on_event, caller)
         except ClaudeMaxError as error:
             self.knowledge.failed(error)
             if error.code in UNPROVEN_BY:
@@ -144,11 +153,11 @@ class Conversations:
         while self._running:
             await self._ended.wait()
 
-    async def _ask_in_time(self, request: AskRequest, on_event: OnEvent) -> AskResult:
+    async def _ask_in_time(self, request: AskRequest, on_event: OnEvent, caller: Hashable) -> AskResult:
         seconds = request.timeout or self._timeout
         if not self._stopping:
             with anyio.move_on_after(seconds) as scope, self._registered(scope):
-                async with self._admission.place():
+                async with self._admission.place(caller):
                     return await self._converse(request, on_event)
         if self._stopping:
             raise ServiceError("cancelled", "The server is stopping. Ask again when it runs again.")

@@ -2,8 +2,9 @@
 
 In: every HTTP request. Out: the same, or a refusal with a typed error. It checks, on every route, that the request
 is meant for this server (`Host`), that no foreign web page sent it (`Origin`, and no body but JSON, which a page
-cannot send without asking), that the caller knows the token where there is one, and that the body is not too large.
-One route is open to those who show no token at all: whether the server is alive. It is told who they are.
+cannot send without asking), that the caller knows the token where there is one, that head and body are not too large,
+and that the body comes. One route is open to those who show no token at all: whether the server is alive. It is told
+who they are.
 """
 
 import hmac
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +23,12 @@ from claude_max_mcp.settings import LOOPBACK
 MAX_BODY = 32 * 1024 * 1024
 """The most bytes in a request's body: what the Messages API itself takes."""
 
+MAX_HEADERS = 100
+MAX_HEAD = 64 * 1024
+"""The most header fields of a request, and the most bytes in them."""
+
+BODY_SECONDS = 30.0
+"""Seconds within which the body must be there."""
 
 LIVENESS = ("GET", "/health")
 """The one request that needs no token; what it may be told is up to the route."""
@@ -39,23 +47,32 @@ class Door:
         token: what callers must send as a bearer token; None asks for nothing.
         hosts: `Host` names that are this server's, besides the loopback ones; with or without a port.
         origins: `Origin` values that may call, besides loopback pages.
+        body_seconds: within which a body must be there.
     """
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, hosts: Iterable[str] = (), origins: Iterable[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._app = app
         self._token = token.encode() if token else None
         self._hosts = frozenset(host.lower() for host in hosts) | LOOPBACK
         self._origins = frozenset(origins)
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         scope["claude_max.stranger"] = self._is_stranger(scope, headers)
-        refused = self._refusal(scope, headers)
-        if refused is None and "transfer-encoding" in headers:
-            receive, whole = await _read_ahead(receive)
-            refused = None if whole else _too_large("body")
+        refused: ASGIApp | None = self._refusal(scope, headers)
+        if refused is None and _has_body(headers):
+            with anyio.move_on_after(self._body_seconds) as reading:
+                receive, refused = await _read_ahead(receive)
+            refused = _too_slow(self._body_seconds) if reading.cancelled_caught else refused
         await (refused or self._app)(scope, receive, send)
 
     def _is_stranger(self, scope: Scope, headers: Headers) -> bool:
@@ -63,6 +80,10 @@ class Door:
         return self._token is not None and alive and "authorization" not in headers
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        if len(headers.raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD:
+            return _refuse(
+                431, "request_too_large", "head", f"At most {MAX_HEADERS} fields, {MAX_HEAD} bytes, are taken."
+            )
         if not all(map(self._is_host, headers.getlist("host") or [""])):
             return _refuse(
                 421, "wrong_host", "Host", "Add the name to CLAUDE_MAX_ALLOWED_HOSTS if it is this server's."
@@ -110,19 +131,29 @@ def _without_port(host: str) -> str:
     return (match[1] or match[2] or "") if match else ""
 
 
-async def _read_ahead(receive: Receive) -> tuple[Receive, bool]:
-    """Read a body of unknown length: what gives it again, and whether it is whole or was too large."""
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _read_ahead(receive: Receive) -> tuple[Receive, ASGIApp | None]:
+    """Read a body: what gives it again, and what to answer instead if it is too large or its sender is gone."""
     messages: deque[Message] = deque()
     size, more = 0, True
     while more and size <= MAX_BODY:
         messages.append(message := await receive())
+        if message["type"] == "http.disconnect":
+            return receive, _nothing
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
 
     async def again() -> Message:
         return messages.popleft() if messages else await receive()
 
-    return again, size <= MAX_BODY
+    return again, _too_large("body") if size > MAX_BODY else None
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer to somebody who is gone."""
 
 
 def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -136,6 +167,11 @@ def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str,
 
 def _too_large(part: str) -> JSONResponse:
     return _refuse(413, "request_too_large", part, f"At most {MAX_BODY} bytes are taken.")
+
+
+def _too_slow(seconds: float) -> JSONResponse:
+    advice = f"It must be there within {seconds:g} s. Send it in one go, or over a faster connection."
+    return _refuse(408, "timeout", "body", advice, {"Connection": "close"})
 
 
 def _unauthorized() -> JSONResponse:

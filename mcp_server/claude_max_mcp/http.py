@@ -23,11 +23,11 @@ from starlette.types import ASGIApp
 
 from claude_max_mcp.beside import beside
 from claude_max_mcp.disconnects import Disconnects, gone
-from claude_max_mcp.door import MAX_BODY, Door, is_stranger
+from claude_max_mcp.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
 from claude_max_mcp.service import Service
-from claude_max_mcp.tools import mcp_server
+from claude_max_mcp.tools import caller_of, mcp_server
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
 ENDPOINTS = {
@@ -52,7 +52,7 @@ async def served(service: Service, listener: socket.socket, *, grace: float = 0.
 
 
 @asynccontextmanager
-async def application(service: Service) -> AsyncGenerator[ASGIApp]:
+async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -> AsyncGenerator[ASGIApp]:
     """The ASGI application of a running service, for the length of a block."""
     sessions = StreamableHTTPSessionManager(mcp_server(service), max_request_body_size=MAX_BODY)
     routes = [
@@ -67,6 +67,7 @@ async def application(service: Service) -> AsyncGenerator[ASGIApp]:
         token=settings.token.get_secret_value() if settings.token else None,
         hosts=settings.allowed_hosts,
         origins=settings.allowed_origins,
+        body_seconds=body_seconds,
     )
     async with sessions.run():
         yield door
@@ -113,7 +114,7 @@ def _claude(service: Service) -> Callable[[Request], Any]:
         result = AskResult.failure(cancelled)
         with anyio.CancelScope() as scope:
             async with beside(partial(_watch, request, scope)):
-                result = await service.ask(asked)
+                result = await service.ask(asked, caller=caller_of(request))
         return _answer(result)
 
     return claude

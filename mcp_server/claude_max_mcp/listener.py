@@ -3,15 +3,21 @@
 In: an application, a listening socket, how long running requests may take to end. Out: nothing; leaving the block
 stops accepting, lets requests finish for `grace` seconds, cancels the rest. It installs no signal handlers (whoever
 owns the process does) and runs no lifespan (whoever opens the block owns what the application uses).
+
+A peer that opens a connection and sends nothing, or a request that never gets whole, is given up; and there is a
+limit on how many connections there are, beyond which idle ones make room. Neither needs to be let in for that.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from claude_max_mcp.beside import beside
 
@@ -22,6 +28,67 @@ STOP_MARGIN = 1.0
 """Seconds beyond `grace` until a server that does not stop is abandoned."""
 
 
+PATIENCE = 35.0
+"""Seconds that a peer has for the head of a request, and again for its body."""
+
+CONNECTIONS = 800
+"""Connections that there may be at once; many systems allow a process 1024 open files, and each CLI needs some."""
+
+
+class Connection(H11Protocol):
+    """A connection whose peer has to get on with its request.
+
+    uvicorn by itself waits for ever for a head, and for a body, that do not come. The parser is h11 whatever else is
+    installed: its limit on the size of a head is the one that is tested.
+    """
+
+    patience = PATIENCE
+    most = CONNECTIONS
+    _owed: Any = None
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most and not self._makes_room():
+            transport.abort()
+        else:
+            self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _makes_room(self) -> bool:
+        """End a connection on which nothing is asked; whether there was one."""
+        idle = (other for other in self.connections if other is not self and _is_idle(other))
+        if (one := next(idle, None)) is None:
+            return False
+        one.transport.abort()
+        return True
+
+    def _expect(self) -> None:
+        """Set a deadline for what the peer still has to send, once for each part of a request."""
+        owed = self.conn.their_state
+        if owed is self._owed:
+            return
+        self._forget()
+        self._owed = owed
+        if owed in (h11.IDLE, h11.SEND_BODY):
+            self._deadline = self.loop.call_later(self.patience, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+
+def _is_idle(connection: Any) -> bool:
+    return isinstance(connection, Connection) and connection.conn.their_state is h11.IDLE
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -30,7 +97,13 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def listening(
-    app: Any, listener: socket.socket, *, grace: int = 1, keep_alive: int = 65, log_level: str = "error"
+    app: Any,
+    listener: socket.socket,
+    *,
+    grace: int = 1,
+    keep_alive: int = 65,
+    log_level: str = "error",
+    connection: type[Connection] = Connection,
 ) -> AsyncGenerator[None]:
     """Serve `app` on `listener` until the block is left.
 
@@ -40,10 +113,12 @@ async def listening(
         grace: seconds that running requests get to finish; the rest is cancelled.
         keep_alive: seconds that an idle connection stays open.
         log_level: what uvicorn reports.
+        connection: how long a peer may take, and how many there may be.
     """
     server = _Server(
         uvicorn.Config(
             app,
+            http=connection,
             log_config=None,
             log_level=log_level,
             access_log=False,

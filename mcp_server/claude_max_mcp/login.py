@@ -11,8 +11,8 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.launch import Launch
 from claude_max_mcp.wire import BilledTo
-from claude_max_mcp.worker import Launch
 
 DEADLINE = 10.0
 """Seconds that the CLI gets for either question; it takes well under one."""
@@ -23,6 +23,8 @@ class _AuthStatus(BaseModel):
     logged_in: bool = Field(alias="loggedIn")
     method: str = Field(alias="authMethod")
     provider: str = Field(default="firstParty", alias="apiProvider")
+    plan: str | None = Field(default=None, alias="subscriptionType")
+    """Known of a login that the CLI has stored; not of a token in its environment."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ async def signed_in(launch: Launch) -> Login:
 def _billed_to(status: _AuthStatus) -> BilledTo | None:
     if not status.logged_in:
         return None
-    subscription = status.provider == "firstParty" and status.method in ("oauth_token", "claude.ai")
+    with_plan = status.method == "claude.ai" and status.plan not in (None, "free")
+    subscription = status.provider == "firstParty" and (with_plan or status.method == "oauth_token")
     return "subscription" if subscription else "api_key"
 
 

@@ -7,12 +7,14 @@ signals, logging, the order in which things stop.
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Literal, cast
 
 import anyio
@@ -48,6 +50,11 @@ def check_bind(settings: Settings) -> None:
         )
 
 
+def leave_no_core() -> None:
+    """Let neither this process nor a CLI write its memory, with the token and the login in it, to a file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 async def serve(settings: Settings, transport: Literal["http", "stdio"], *, offline: bool) -> None:
     """Serve until SIGINT or SIGTERM, or until the peer closes stdio.
 
@@ -55,6 +62,7 @@ async def serve(settings: Settings, transport: Literal["http", "stdio"], *, offl
         RequestError: the address needs a token.
         ServiceError: the port is in use.
     """
+    leave_no_core()
     async with upstream(settings, offline=offline) as (settings, environment):
         if transport == "stdio":
             await _serve_stdio(settings, environment)
@@ -80,6 +88,7 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
 
 
 async def _serve_http(settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
+    new = settings.token_file if settings.token is None and not _exists(settings.token_file) else None
     settings = with_token(settings, make=True)
     check_bind(settings)
     try:
@@ -95,6 +104,8 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
         async with Service.running(settings, environment) as service, served(service, listener, grace=GRACE):
             answering = "the offline stand-in answers, not Claude" if offline else (await service.health()).message
             _say(f"claude-max serves MCP at {url}/mcp, health at {url}/health ({answering})")
+            if new is not None:
+                _say(f"made a token for callers, in {new}; `claude-max connect` prints their settings")
             async for _ in signals:
                 break
             _say("stopping: running requests have a moment to finish")
@@ -115,6 +126,10 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             scope.cancel()
+
+
+def _exists(file: Path | None) -> bool:
+    return file is not None and file.exists()
 
 
 def _printable(host: str) -> str:

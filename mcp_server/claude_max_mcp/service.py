@@ -5,7 +5,7 @@ know nothing of what is below.
 """
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from claude_max_mcp.conversations import Conversations, ignore_events
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.knowledge import Knowledge, rate_limit
+from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.login import look_up
 from claude_max_mcp.models import cli_model
 from claude_max_mcp.scratch import scratch_folder
@@ -20,7 +21,6 @@ from claude_max_mcp.sessions import Said, Session, Sessions
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
-from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.workspace import Workspace
 
 LOOK_AGAIN = 30.0
@@ -51,7 +51,7 @@ class Service:
             park_seconds=settings.park_seconds,
             memory=settings.memory,
             billing=settings.billing,
-            workspace=_workspace(settings, launch),
+            workspace=opened(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self._began = time.monotonic()
@@ -68,7 +68,7 @@ class Service:
         """
         with scratch_folder() as scratch:
             cli, missing = _find(settings.cli_path)
-            launch = _launch(settings, environment, cli, scratch)
+            launch = blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._look_up()
@@ -84,23 +84,31 @@ class Service:
         """The CLI processes that run now."""
         return self._conversations.pids
 
-    async def ask(self, request: AskRequest, on_event: OnEvent = ignore_events, *, remember: bool = False) -> AskResult:
+    async def ask(
+        self,
+        request: AskRequest,
+        on_event: OnEvent = ignore_events,
+        *,
+        remember: bool = False,
+        caller: Hashable = None,
+    ) -> AskResult:
         """Answer one request; a failure is a result too.
 
         Args:
             request: what is asked.
             on_event: gets the events as they come.
             remember: whether the caller can go on by `session_id`.
+            caller: who asks: callers take turns where requests have to wait.
         """
         if not remember or _brings_everything(request):
-            return await self._conversations.ask(request, on_event)
+            return await self._conversations.ask(request, on_event, caller=caller)
         try:
             session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
             said = session.said
             going_on = request.after(said.messages, system=said.system, model=said.model)
         except ClaudeMaxError as error:
             return AskResult.failure(error)
-        result = await self._conversations.ask(going_on, on_event)
+        result = await self._conversations.ask(going_on, on_event, caller=caller)
         return await self._remembered(session, going_on, result)
 
     async def _remembered(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
@@ -176,7 +184,7 @@ def _brings_everything(request: AskRequest) -> bool:
     return request.session_id is None and request.messages is not None and request.stream == "events"
 
 
-def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
+def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
     """How to start a blank process: in an empty folder, with its temporary files in another that ends with us."""
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
@@ -185,7 +193,7 @@ def _launch(settings: Settings, environment: Mapping[str, str], cli: Path, scrat
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
 
 
-def _workspace(settings: Settings, launch: Launch) -> Workspace | None:
+def opened(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None

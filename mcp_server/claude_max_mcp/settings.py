@@ -129,6 +129,11 @@ def cli_environment(settings: Settings) -> dict[str, str]:
     return inherited
 
 
+def inside_claude_code() -> bool:
+    """Whether a shell of Claude Code started this process."""
+    return bool(os.environ.get("CLAUDECODE"))
+
+
 def stray_api_keys() -> tuple[str, ...]:
     """The names of the API keys in sight that would make any other program's CLI bill the API account."""
     return tuple(name for name in API_KEYS if os.environ.get(name))

@@ -114,11 +114,30 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     result = _abandoned()
     async with _until_gone(context):
         if (context.meta or {}).get("progress_token") is None:  # 0 is a token, and some clients' first
-            result = await service.ask(request, remember=True)
+            result = await service.ask(request, remember=True, caller=_caller(context))
         else:
             async with reporting(context.session.report_progress, request.stream) as progress:
-                result = await service.ask(request, progress.add, remember=True)
+                result = await service.ask(request, progress.add, remember=True, caller=_caller(context))
     return result
+
+
+Caller: TypeAlias = tuple[str | None, ...]
+
+
+def caller_of(request: Any, program: str | None = None) -> Caller:
+    """Who asks, as far as turns go: an address, and a program by its own word, in MCP (`program`) and in HTTP.
+
+    That keeps a busy program from holding up another one. It is no protection from one that lies, and needs none: all
+    who are let in are the owner's.
+    """
+    if request is None:
+        return (program,)
+    return (request.client.host if request.client else None, program, request.headers.get("user-agent"))
+
+
+def _caller(context: Context) -> Caller:
+    client = context.session.client_params
+    return caller_of(context.request, client.client_info.name if client else None)
 
 
 async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult:

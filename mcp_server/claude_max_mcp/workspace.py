@@ -10,15 +10,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from claude_max_mcp.errors import RequestError, unsupported
+from claude_max_mcp.errors import unsupported
+from claude_max_mcp.launch import Launch
 from claude_max_mcp.protocol import Json
-from claude_max_mcp.worker import Launch
 
 TOOLS = frozenset({"Read", "Grep", "Glob"})
 """The CLI's own tools that a process gets."""
 
 SECRETS = (".env", ".env.*", "*.pem", "id_rsa*", "id_ed25519*", ".netrc", ".git-credentials", ".credentials.json")
 """Names of files that hold credentials; none is read, wherever it lies."""
+
+THE_KERNELS = (Path("/proc"), Path("/sys"), Path("/dev"))
+"""Folders in which a file is not what somebody wrote: there, any process could read its own environment."""
 
 
 class Workspace:
@@ -33,17 +36,24 @@ class Workspace:
         self._root = root.resolve()
         self._private = [path.resolve() for path in private]
 
+    def fault(self) -> str | None:
+        """Why the folder cannot be opened, or None if it can."""
+        if not self._root.is_dir():
+            return f"{self._root} is not a folder"
+        if any(self._root.is_relative_to(folder) for folder in THE_KERNELS):
+            return f"{self._root} is the kernel's, and shows the environment of processes"
+        held = next((path for path in self._private if path.is_relative_to(self._root)), None)
+        return f"{self._root} holds {held}, which Claude must not read" if held else None
+
     def launch(self, launch: Launch) -> Launch:
         """How to start a process that may read here.
 
         Raises:
             RequestError: `unsupported`, the folder is none, or holds what nobody may read.
         """
-        if not self._root.is_dir():
-            raise _unusable(f"{self._root} is not a folder")
-        for path in self._private:
-            if path.is_relative_to(self._root):
-                raise _unusable(f"{self._root} holds {path}, which Claude must not read")
+        if (fault := self.fault()) is not None:
+            cure = "set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
+            raise unsupported("`workspace`", f"{fault}: {cure}")
         denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
         return replace(
             launch,
@@ -71,7 +81,3 @@ class Workspace:
 
 
 _WILDCARD = re.compile(r"[*?\[{!]")
-
-
-def _unusable(reason: str) -> RequestError:
-    return unsupported("`workspace`", f"{reason}: set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read.")

@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import functools
 import json
+import os
 import ssl
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -107,9 +108,11 @@ def _http_client(url: str, token: str | None) -> httpx2.AsyncClient:
         limits=_LIMITS,
         retries=2,  # of connecting only: at once and after half a second, while a server restarts
     )
+    # Two programs are told apart by it: where requests have to wait, the server lets them take turns.
+    program = {"user-agent": f"pydantic-ai-claude-max (process {os.getpid()})"}
     return httpx2.AsyncClient(
         transport=Guard(transport),
-        headers={"authorization": f"Bearer {token}"} if token else {},
+        headers=program | ({"authorization": f"Bearer {token}"} if token else {}),
         timeout=_TIMEOUT,
         trust_env=False,  # proxies of the environment would be mounted beside the guard
     )

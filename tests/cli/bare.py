@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import anyio
 
 from claude_max_mcp.caller_tools import CallerTools
+from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.protocol import (
     AssistantMessage,
     Initialized,
@@ -25,7 +26,7 @@ from claude_max_mcp.protocol import (
     System,
 )
 from claude_max_mcp.standin import Recorded, StandIn
-from claude_max_mcp.worker import FIXED_ENVIRONMENT, Launch, Worker, find_cli, started
+from claude_max_mcp.worker import Worker, started
 from tests.house import cli_environment
 
 DEADLINE = 20.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from claude_max_mcp.launch import find_cli
 from claude_max_mcp.standin import StandIn
-from claude_max_mcp.worker import find_cli
 from tests.cli.bare import Bare, Hello, said_hello
 
 

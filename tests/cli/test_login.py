@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
+from claude_max_mcp.launch import FIXED_ENVIRONMENT, find_cli
 from claude_max_mcp.protocol import Account
 from claude_max_mcp.standin import StandIn
-from claude_max_mcp.worker import FIXED_ENVIRONMENT, find_cli
 from tests.cli.bare import DEADLINE, Bare, Changed, ask, initialize
 
 KEY = "sk-ant-api03-invented"

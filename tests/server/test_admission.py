@@ -13,8 +13,10 @@ from claude_max_mcp.errors import ServiceError
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 
 
-async def stay(admission: Admission, until: anyio.Event, entered: Callable[[], None] = lambda: None) -> None:
-    async with admission.place():
+async def stay(
+    admission: Admission, until: anyio.Event, entered: Callable[[], None] = lambda: None, caller: str | None = None
+) -> None:
+    async with admission.place(caller):
         entered()
         await until.wait()
 
@@ -76,6 +78,117 @@ async def test_beyond_the_queue_a_caller_is_told_busy_at_once_and_when_to_come_b
         assert caught.value.retry_after == RETRY_AFTER
         assert (admission.in_flight, admission.queued) == (2, 1)
         leave.set()
+
+
+@in_virtual_time
+async def test_callers_take_turns_and_each_ones_requests_keep_their_order() -> None:
+    admission, served = Admission(running=1, queue=20), list[str]()
+    first, rest = anyio.Event(), anyio.Event()
+    rest.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stay, admission, first, lambda: None, "a")
+        await settled()
+        for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1"):
+            tasks.start_soon(stay, admission, rest, partial(served.append, name), name[0])
+            await settled()
+        first.set()
+    assert served == ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+    assert (admission.in_flight, admission.queued) == (0, 0)
+
+
+async def outcome(admission: Admission, until: anyio.Event, told: dict[str, str], name: str) -> None:
+    """Ask for a place as the caller that the name begins with, and note what came of it."""
+    try:
+        async with admission.place(name[0]):
+            told[name] = "served"
+            await until.wait()
+    except ServiceError as error:
+        told[name] = error.code
+
+
+async def crowd(names: list[str], queue: int) -> dict[str, str]:
+    """What becomes of requests that come one after the other, while one place is taken by `a` for a time."""
+    admission, told = Admission(running=1, queue=queue), dict[str, str]()
+    first, rest = anyio.Event(), anyio.Event()
+    rest.set()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(outcome, admission, first, told, "a0")
+        await settled()
+        for name in names:
+            tasks.start_soon(outcome, admission, rest, told, name)
+            await settled()
+        assert admission.queued <= queue
+        first.set()
+    assert (admission.in_flight, admission.queued) == (0, 0)
+    del told["a0"]
+    return told
+
+
+@in_virtual_time
+async def test_who_floods_a_full_queue_loses_the_latest_request_to_another_caller() -> None:
+    told = await crowd(["a1", "a2", "a3", "a4", "a5", "b1", "c1"], queue=4)
+    assert told == {
+        "a5": "busy",  # as it came
+        "a4": "busy",  # for b
+        "a3": "busy",  # for c
+        "a1": "served",
+        "b1": "served",
+        "c1": "served",
+        "a2": "served",
+    }
+
+
+@in_virtual_time
+async def test_a_caller_gets_no_more_of_a_full_queue_than_who_has_most() -> None:
+    told = await crowd(["a1", "a2", "b1", "b2", "b3", "a3"], queue=4)
+    assert {name for name, what in told.items() if what == "busy"} == {"b3", "a3"}
+    told = await crowd(["a1", "b1", "c1"], queue=2)
+    assert told["c1"] == "busy", "each of those who wait has but one request"
+
+
+@in_virtual_time
+async def test_who_is_turned_away_and_cancelled_in_one_tick_changes_nothing_more() -> None:
+    admission, leave, entered = Admission(running=1, queue=2), anyio.Event(), list[str]()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stay, admission, leave, lambda: None, "a")
+        await settled()
+        async with anyio.create_task_group() as flood:
+            flood.start_soon(stay, admission, leave, lambda: None, "a")
+            flood.start_soon(stay, admission, leave, lambda: None, "a")
+            await settled()
+            tasks.start_soon(stay, admission, leave, partial(entered.append, "b"), "b")  # turns the latest of them away
+            flood.cancel_scope.cancel()
+        await settled()
+        assert (admission.in_flight, admission.queued) == (1, 1)
+        leave.set()
+    assert entered == ["b"]
+    assert (admission.in_flight, admission.queued) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@in_virtual_time
+async def test_a_storm_of_callers_who_are_turned_away_and_cancelled_loses_no_place(seed: int) -> None:
+    random, admission, ends = Random(seed), Admission(running=3, queue=6), list[str]()
+
+    async def caller(number: int) -> None:
+        with anyio.move_on_after(random.random() * 0.05) as patience:
+            try:
+                async with admission.place(number % 7 if number % 3 else "flood"):
+                    assert admission.in_flight <= 3 and admission.queued <= 6
+                    await anyio.sleep(random.random() * 0.004)
+                    ends.append("served")
+            except ServiceError:
+                ends.append("busy")
+        if patience.cancelled_caught:
+            ends.append("cancelled")
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(400):
+            tasks.start_soon(caller, number)
+            if random.random() < 0.6:
+                await anyio.sleep(random.random() * 0.002)
+    assert (admission.in_flight, admission.queued) == (0, 0)
+    assert len(ends) == 400 and {"served", "busy"} <= set(ends)
 
 
 @in_virtual_time

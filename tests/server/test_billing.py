@@ -9,7 +9,7 @@ import pytest
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.settings import cli_environment as inherited_environment
 from claude_max_mcp.standin import StandIn
-from tests.house import cli_environment, serving
+from tests.house import cli_environment, serving, store_login
 
 KEY = "sk-ant-api03-invented"
 
@@ -106,6 +106,44 @@ def test_with_any_payer_every_login_of_the_cli_stays_usable(monkeypatch: pytest.
     for name in names:
         monkeypatch.setenv(name, "x")
     assert inherited_environment(Settings(billing="any")).keys() >= set(names)
+
+
+@pytest.mark.parametrize("plan", ["pro", "max", "team", "enterprise"])
+async def test_a_login_that_the_clis_own_dialogue_stored_is_a_subscription(
+    own_standin: StandIn, tmp_path: Path, plan: str
+) -> None:
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    store_login(tmp_path, "sk-ant-oat01-stored", plan)
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        before = await house.service.health()
+        result = await house.ask(prompt="hello")
+        after = await house.service.health()
+    assert (result.success, result.billed_to) == (True, "subscription")
+    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-stored"
+    assert before.auth.method == after.auth.method == "claude.ai" and after.auth.proven
+
+
+async def test_a_stored_login_without_a_plan_is_none(own_standin: StandIn, tmp_path: Path) -> None:
+    environment = cli_environment(own_standin.url, tmp_path)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    store_login(tmp_path, "sk-ant-oat01-stored", "free")
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        before = await house.service.health()
+        result = await house.ask(prompt="hello")
+    assert (before.status, before.billed_to) == ("degraded", "api_key")
+    assert result.error and result.error.code == "billing_guard" and "Claude API" in result.error.message
+    assert own_standin.requests == []
+
+
+async def test_beside_a_stored_login_an_api_key_is_refused_all_the_same(own_standin: StandIn, tmp_path: Path) -> None:
+    environment = cli_environment(own_standin.url, tmp_path, ANTHROPIC_API_KEY=KEY)
+    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
+    store_login(tmp_path, "sk-ant-oat01-stored")
+    async with serving(own_standin, environment=environment, warm=0) as house:
+        result = await house.ask(prompt="hello")
+    assert result.error and result.error.code == "billing_guard"
+    assert own_standin.requests == []
 
 
 async def test_a_login_in_a_file_is_handed_to_the_cli_unread(own_standin: StandIn, tmp_path: Path) -> None:

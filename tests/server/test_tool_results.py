@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from claude_max_mcp.launch import find_cli
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
-from claude_max_mcp.worker import find_cli
 from tests.house import House, serving
 
 from .test_conversations import IMAGE, WEATHER, Json, reply_of, returned, sent, session, user

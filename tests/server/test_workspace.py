@@ -51,6 +51,7 @@ def hostile(parent: Path) -> Path:
     (root / "link.txt").symlink_to(parent / "outside" / "secret.txt")
     (root / "linked").symlink_to(parent / "outside")
     (root / "loop").symlink_to(root)
+    (root / "environment").symlink_to("/proc/self/environ")
     return root
 
 
@@ -130,6 +131,8 @@ OUTSIDE: list[tuple[str, Json]] = [
     ("Read", {"file_path": "/etc/hostname"}),
     ("Read", {"file_path": "/etc/passwd"}),
     ("Read", {"file_path": "/proc/self/environ"}),
+    ("Read", {"file_path": "environment"}),
+    ("Grep", {"pattern": "PATH", "path": "environment", "output_mode": "content"}),
     ("Read", {"file_path": "~/.claude/.credentials.json"}),
     ("Read", {"file_path": "/dev/zero"}),
     ("Read", {"file_path": ".env"}),
@@ -262,8 +265,8 @@ async def test_without_a_folder_it_is_refused_and_says_what_to_set(house: House)
     assert house.standin.requests == []
 
 
-@pytest.mark.parametrize("root", ["missing", "file", "."])
-async def test_a_folder_that_is_none_or_holds_the_login_is_refused(
+@pytest.mark.parametrize("root", ["missing", "file", ".", "/", "/proc", "/proc/self", "/sys", "/dev"])
+async def test_a_folder_that_is_none_or_shows_a_login_is_refused(
     own_standin: StandIn, tmp_path: Path, root: str
 ) -> None:
     (tmp_path / "file").touch()

@@ -1,0 +1,121 @@
+"""What a client needs in order to use the server, in the client's own format.
+
+In: where the server is, and whether it asks for a token. Out: texts to copy, each with where it belongs. The token is
+only named, by a variable or a question, unless it is to be shown.
+"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Client = Literal["claude-code", "vscode", "cursor", "claude-desktop"]
+
+NAME = "claude-max"
+"""What the server is called in the client."""
+
+VARIABLE = "CLAUDE_MAX_TOKEN"
+"""The variable that clients take the token from."""
+
+QUESTION = "claude-max-token"
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is to be reached.
+
+    Attributes:
+        url: where MCP is.
+        locked: whether callers must show a token.
+        token: the token, if it is to be in the text; None names it only.
+        token_file: where the token lies, if it lies in a file.
+        command: starts this program, for clients that start their servers themselves.
+    """
+
+    url: str
+    locked: bool
+    token: str | None
+    token_file: Path | None
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A text to copy.
+
+    Attributes:
+        where: what it is and where it belongs, for a person.
+        text: a command, or JSON.
+    """
+
+    where: str
+    text: str
+
+
+def recipes(client: Client, server: Server) -> list[Recipe]:
+    """What to do so that `client` uses the server; one of several ways is enough."""
+    match client:
+        case "claude-code":
+            return _claude_code(server)
+        case "vscode":
+            return [_vscode(server)]
+        case "cursor":
+            return [_cursor(server)]
+        case "claude-desktop":
+            return [_claude_desktop(server)]
+
+
+def _claude_code(server: Server) -> list[Recipe]:
+    headers = _headers(server, f"${{{VARIABLE}}}")
+    shown = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
+    command = ["claude", "mcp", "add", "--transport", "http", "--scope", "user", NAME, server.url, *shown]
+    entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
+    return [
+        Recipe(f"Run this once.{_set(server)}", shlex.join(command)),
+        Recipe("Or put this into .mcp.json of a project.", _json({"mcpServers": {NAME: entry}})),
+    ]
+
+
+def _vscode(server: Server) -> Recipe:
+    headers = _headers(server, f"${{input:{QUESTION}}}")
+    asks = server.locked and server.token is None
+    question = {"type": "promptString", "id": QUESTION, "description": "Token of claude-max", "password": True}
+    entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
+    where = "Put this into .vscode/mcp.json of a project." + (" VS Code asks for the token once." if asks else "")
+    return Recipe(where, _json({**_if_any("inputs", [question] if asks else []), "servers": {NAME: entry}}))
+
+
+def _cursor(server: Server) -> Recipe:
+    entry = {"url": server.url, **_if_any("headers", _headers(server, f"${{env:{VARIABLE}}}"))}
+    return Recipe(f"Put this into ~/.cursor/mcp.json.{_set(server)}", _json({"mcpServers": {NAME: entry}}))
+
+
+def _claude_desktop(server: Server) -> Recipe:
+    program, *arguments = server.command
+    entry = {"command": program, "args": [*arguments, "serve", "--transport", "stdio"]}
+    where = (
+        "Put this into claude_desktop_config.json (Settings, Developer, Edit Config). Claude Desktop takes no local "
+        "address: it starts a server of its own, which needs no token and uses the login of `claude-max login`."
+    )
+    return Recipe(where, _json({"mcpServers": {NAME: entry}}))
+
+
+def _headers(server: Server, reference: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {server.token or reference}"} if server.locked else {}
+
+
+def _set(server: Server) -> str:
+    """That the variable must be set where the client starts, if the text names it."""
+    if not server.locked or server.token is not None:
+        return ""
+    value = f': export {VARIABLE}="$(cat {shlex.quote(str(server.token_file))})"' if server.token_file else "."
+    return f" Set {VARIABLE} where the client starts{value}"
+
+
+def _if_any(name: str, value: Any) -> dict[str, Any]:
+    return {name: value} if value else {}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2)
