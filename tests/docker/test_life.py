@@ -30,7 +30,7 @@ async def test_it_stops_in_order_although_a_request_is_running(stack: Stack) -> 
 
     async with beside(ask):
         await _running(stack, 1)
-        await stack.run("docker", "compose", "stop")
+        await stack.run("docker", "compose", "stop", "claude-api")
     state = (await stack.inspect())["State"]
     assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
     signals = await stack.run(
