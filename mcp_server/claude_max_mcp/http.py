@@ -33,6 +33,7 @@ from claude_max_mcp.wire import AskResult, Health, parse_request
 ENDPOINTS = {
     "/mcp": "MCP over streamable HTTP, with the tools ask_claude and health",
     "/health": "GET: how the service is",
+    "/requests": "GET: what became of the latest requests, in numbers",
     "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
     "/": "this page",
 }
@@ -58,6 +59,7 @@ async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -
     routes = [
         Route("/", _index),
         Route("/health", _health(service)),
+        Route("/requests", _requests(service)),
         Route("/claude", _claude(service), methods=["POST"]),
         Route("/mcp", StreamableHTTPASGIApp(sessions)),
     ]
@@ -94,6 +96,13 @@ def _health(service: Service) -> Callable[[Request], Any]:
         return JSONResponse(told, status_code=status)
 
     return health
+
+
+def _requests(service: Service) -> Callable[[Request], Any]:
+    async def requests(_: Request) -> Response:
+        return JSONResponse({"requests": [entry.model_dump() for entry in service.journal.entries]})
+
+    return requests
 
 
 def _alive(report: Health) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from claude_max_mcp.conversations import Conversations, ignore_events
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.failures import ADVICE
+from claude_max_mcp.journal import Journal, Observed
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.login import look_up
@@ -20,7 +21,7 @@ from claude_max_mcp.scratch import scratch_folder
 from claude_max_mcp.sessions import Said, Session, Sessions
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.turn import OnEvent
-from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
+from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, Json, PoolState, Status
 from claude_max_mcp.workspace import Workspace
 
 LOOK_AGAIN = 30.0
@@ -54,6 +55,8 @@ class Service:
             workspace=opened(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
+        self.journal = Journal()
+        """What became of the latest requests."""
         self._began = time.monotonic()
         self._looked_at = 0.0
 
@@ -100,6 +103,15 @@ class Service:
             remember: whether the caller can go on by `session_id`.
             caller: who asks: callers take turns where requests have to wait.
         """
+        observed = Observed(request.model or self.settings.model)
+        result = _cancelled()
+        try:
+            result = await self._ask(request, _both(observed.saw, on_event), remember, caller)
+        finally:
+            self.journal.add(observed.ended(result))
+        return result.model_copy(update={"request_id": observed.request_id})
+
+    async def _ask(self, request: AskRequest, on_event: OnEvent, remember: bool, caller: Hashable) -> AskResult:
         if not remember or _brings_everything(request):
             return await self._conversations.ask(request, on_event, caller=caller)
         try:
@@ -177,6 +189,18 @@ class Service:
                 "An API key, not the subscription, would pay. Every request is refused until it is removed.",
             )
         return "healthy", "Service ready"
+
+
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+    def on_event(event: Json) -> None:
+        first(event)
+        second(event)
+
+    return on_event
+
+
+def _cancelled() -> AskResult:
+    return AskResult.failure(ServiceError("cancelled", "The caller went away, so the request was cancelled."))
 
 
 def _brings_everything(request: AskRequest) -> bool:

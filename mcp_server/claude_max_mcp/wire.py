@@ -273,6 +273,7 @@ class AskResult(_Strict):
     model: str | None = Field(default=None, description="The model that answered.")
     stop_reason: str | None = None
     session_id: str | None = None
+    request_id: str | None = Field(default=None, description="This server's id of the request, as in its logs.")
     usage: Json | None = Field(default=None, description="Token counts, as in the Messages API.")
     message: Json | None = Field(default=None, description="The whole Messages API message.")
     structured_output: Any = None

@@ -45,6 +45,8 @@ class AskResult(BaseModel):
     stop_reason: str | None = None
     session_id: str | None = None
     """What to pass as `session_id` to go on with this conversation."""
+    request_id: str | None = None
+    """The server's id of the request, as in its logs."""
     usage: Json | None = None
     """The usage, as the Messages API reports it."""
     message: Json | None = None
