@@ -67,6 +67,13 @@ def test_the_architecture_is_short_and_names_every_room() -> None:
         assert path.stem == "__init__" or f"`{path.stem}`" in ARCHITECTURE, path.stem
 
 
+def test_every_link_between_documents_leads_somewhere() -> None:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")]
+    for document in documents:
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]*)?\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
 def test_the_changelog_keeps_its_form() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in changelog

@@ -119,7 +119,7 @@ class Conversations:
         return self._admission.queued
 
     async def ask(
-        self, request: AskRequest, on_event: OnEvent = ignore_events, *, caller: Hashable = None
+        self, request: AskRequest, on_event: OnEvent = ignore_events, *, caller: Hashable = None, keep: bool = True
     ) -> AskResult:
         """Answer one request. A failure is a result too: `success` is false and `error` says why.
 
@@ -127,10 +127,11 @@ class Conversations:
             request: what is asked.
             on_event: gets the events as they come.
             caller: who asks: callers take turns where requests have to wait.
+            keep: whether its process is worth keeping, as there may be a next message.
         """
         began = time.monotonic()
         try:
-            result = await self._ask_in_time(request, on_event, caller)
+            result = await self._ask_in_time(request, on_event, caller, keep)
         except ClaudeMaxError as error:
             self.knowledge.failed(error)
             if error.code in UNPROVEN_BY:
@@ -153,12 +154,12 @@ class Conversations:
         while self._running:
             await self._ended.wait()
 
-    async def _ask_in_time(self, request: AskRequest, on_event: OnEvent, caller: Hashable) -> AskResult:
+    async def _ask_in_time(self, request: AskRequest, on_event: OnEvent, caller: Hashable, keep: bool) -> AskResult:
         seconds = request.timeout or self._timeout
         if not self._stopping:
             with anyio.move_on_after(seconds) as scope, self._registered(scope):
                 async with self._admission.place(caller):
-                    return await self._converse(request, on_event)
+                    return await self._converse(request, on_event, keep)
         if self._stopping:
             raise ServiceError("cancelled", "The server is stopping. Ask again when it runs again.")
         raise ServiceError(
@@ -176,7 +177,7 @@ class Conversations:
             self._ended.set()
             self._ended = anyio.Event()
 
-    async def _converse(self, request: AskRequest, on_event: OnEvent) -> AskResult:
+    async def _converse(self, request: AskRequest, on_event: OnEvent, keep: bool) -> AskResult:
         """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
         *earlier, last = request.conversation
         conversation = self._go_on(_name(request, earlier), last)
@@ -189,7 +190,7 @@ class Conversations:
             conversation.end()
             raise
         self.knowledge.answered(conversation.billed_to, conversation.account, answer.limits)
-        if answer.settled:
+        if answer.settled and keep:
             said = {"role": "assistant", "content": answer.message["content"]}
             self._keep(_name(request, [*request.conversation, said]), conversation)
         else:

@@ -10,7 +10,10 @@ import time
 from claude_max_mcp.errors import ClaudeMaxError, Code, error_class, without_credentials
 from claude_max_mcp.protocol import AssistantMessage, RateLimitInfo, Result
 
-LOGIN = "Log in with `claude-max login` (in Docker: `docker exec -it claude-max-api claude setup-token`)."
+LOGIN = (
+    "Log in with `claude-max login` (in Docker: `docker exec -it claude-max-api claude auth login`, or put what "
+    "`docker exec -it claude-max-api claude setup-token` prints into `.env`)."
+)
 
 ADVICE: dict[Code, str] = {
     "not_authenticated": f"Nobody is logged in: authentication is missing. {LOGIN}",

@@ -7,6 +7,7 @@ know nothing of what is below.
 import time
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.conversations import Conversations, ignore_events
@@ -15,7 +16,7 @@ from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.journal import Journal, Observed
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
-from claude_max_mcp.login import look_up
+from claude_max_mcp.login import look_up, signed_in
 from claude_max_mcp.models import cli_model
 from claude_max_mcp.scratch import scratch_folder
 from claude_max_mcp.sessions import Said, Session, Sessions
@@ -112,8 +113,9 @@ class Service:
         return result.model_copy(update={"request_id": observed.request_id})
 
     async def _ask(self, request: AskRequest, on_event: OnEvent, remember: bool, caller: Hashable) -> AskResult:
-        if not remember or _brings_everything(request):
-            return await self._conversations.ask(request, on_event, caller=caller)
+        whole = _brings_everything(request)
+        if whole or not remember:
+            return await self._conversations.ask(request, on_event, caller=caller, keep=whole)
         try:
             session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
             said = session.said
@@ -168,7 +170,13 @@ class Service:
     async def _look_up(self) -> None:
         self._looked_at = time.monotonic()
         if self._missing is None:
-            self._known.looked_up(await look_up(self._launch))
+            known = self._known.cli_version
+            login = (
+                await look_up(self._launch)
+                if known is None
+                else replace(await signed_in(self._launch), cli_version=known)
+            )
+            self._known.looked_up(login)
         else:
             self._known.last_error = ErrorInfo.of(self._missing)
 
