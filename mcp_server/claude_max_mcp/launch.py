@@ -86,9 +86,14 @@ class Launch:
         home = self.environment.get("HOME", "~")
         return Path(self.environment.get("CLAUDE_CONFIG_DIR") or Path(home, ".claude"))
 
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether the kernel ends the process when this one dies, however that happens."""
+        return _setpriv() is not None
+
     def command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--tools", self.tools, "--model", self.model, *self.further]
-        setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+        setpriv = _setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
     @contextmanager
@@ -111,6 +116,10 @@ class Launch:
             ) from None
         with file:
             yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
+
+
+def _setpriv() -> str | None:
+    return shutil.which("setpriv") if sys.platform == "linux" else None
 
 
 LOGIN_DESCRIPTOR = "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR"

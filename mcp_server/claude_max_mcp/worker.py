@@ -42,8 +42,9 @@ class _Waiter:
 class Worker:
     """A running process. `started(launch)` gives one."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, *, may_rest: bool = False) -> None:
         self._process = process
+        self._may_rest = may_rest
         self._outgoing, self._incoming = anyio.create_memory_object_stream[Message](math.inf)
         self._waiters: dict[str, _Waiter] = {}
         self._requests = 0
@@ -102,8 +103,11 @@ class Worker:
             yield message
 
     def rest(self) -> None:
-        """Stop the process while nobody needs it: merely waiting, it takes some 10 ms of CPU time a second."""
-        if self.alive:
+        """Stop the process while nobody needs it: merely waiting, it takes some 10 ms of CPU time a second.
+
+        Not where it would outlive this one: stopped, it could not notice that nobody is there any more.
+        """
+        if self.alive and self._may_rest:
             self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
@@ -234,7 +238,7 @@ async def started(launch: Launch) -> AsyncGenerator[Worker]:
             )
     except OSError as error:
         raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error
-    worker = Worker(process)
+    worker = Worker(process, may_rest=launch.ends_with_us)
     try:
         async with beside(worker.listen, worker.collect_stderr):
             yield worker
