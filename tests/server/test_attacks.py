@@ -11,6 +11,7 @@
 | a large body                                    | 413                                       | `test_door`            |
 | JSON as deep as it may be, and deeper           | a typed error                             | here; `test_http`      |
 | a head or a body that does not come             | closed; 408                               | here                   |
+| an answer that is not read                      | closed                                    | here                   |
 | 200 idle connections; more than there may be    | others are served                         | here                   |
 | a flood of requests                             | other callers have their turn             | here; `test_admission` |
 | a request id that is in use                     | each gets its own answer                  | here                   |
@@ -34,6 +35,7 @@ from anyio.abc import SocketStream
 from anyio.lowlevel import checkpoint
 from mcp import Client
 
+from claude_max_mcp.beside import beside
 from claude_max_mcp.door import MAX_HEAD, MAX_HEADERS
 from claude_max_mcp.http import application
 from claude_max_mcp.listener import Connection, bind, listening
@@ -173,6 +175,7 @@ class Hasty(Connection):
     """A connection that is given up soon, as one of few."""
 
     patience = 0.3
+    unread = 0.3
     most = 5
 
 
@@ -259,6 +262,30 @@ async def test_a_long_answer_is_not_given_up(house: House) -> None:
             assert await all_of(other) == b"", "this one was given up meanwhile"
         gate.set()
     assert statuses == [200]
+
+
+async def test_who_does_not_read_an_answer_is_given_up() -> None:
+    gone = anyio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with beside(watch):
+            while not gone.is_set():
+                await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
+
+    listener = bind("127.0.0.1", 0)
+    async with (
+        listening(endless, listener, connection=Hasty),
+        await anyio.connect_tcp(*listener.getsockname()) as stream,
+    ):
+        await stream.send(ANSWERED)
+        with anyio.fail_after(10):
+            await gone.wait()
 
 
 async def test_more_connections_than_there_may_be_end_idle_ones(house: House) -> None:
