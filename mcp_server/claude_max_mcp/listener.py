@@ -4,8 +4,9 @@ In: an application, a listening socket, how long running requests may take to en
 stops accepting, lets requests finish for `grace` seconds, cancels the rest. It installs no signal handlers (whoever
 owns the process does) and runs no lifespan (whoever opens the block owns what the application uses).
 
-A peer that opens a connection and sends nothing, or a request that never gets whole, is given up; and there is a
-limit on how many connections there are, beyond which idle ones make room. Neither needs to be let in for that.
+A peer that opens a connection and sends nothing, or a request that never gets whole, or reads no answer, is given up;
+and there is a limit on how many connections there are, beyond which idle ones make room. Nobody needs to be let in to
+be held to that.
 """
 
 import asyncio
@@ -31,6 +32,9 @@ STOP_MARGIN = 1.0
 PATIENCE = 35.0
 """Seconds that a peer has for the head of a request, and again for its body."""
 
+UNREAD = 300.0
+"""Seconds that a peer may leave its answer unread once no more of it can be sent."""
+
 CONNECTIONS = 800
 """Connections that there may be at once; many systems allow a process 1024 open files, and each CLI needs some."""
 
@@ -43,9 +47,11 @@ class Connection(H11Protocol):
     """
 
     patience = PATIENCE
+    unread = UNREAD
     most = CONNECTIONS
     _owed: Any = None
     _deadline: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,8 +64,19 @@ class Connection(H11Protocol):
         super().data_received(data)
         self._expect()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self.unread, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        if self._stuck is not None:
+            self._stuck.cancel()
         super().connection_lost(exc)
 
     def _makes_room(self) -> bool:

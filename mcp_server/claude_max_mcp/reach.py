@@ -96,7 +96,9 @@ def _refusal(reply: httpx2.Response, url: str, token: str | None) -> Finding | N
             return problem(f"the server at {url} wants {has}", "Set CLAUDE_MAX_TOKEN or CLAUDE_MAX_TOKEN_FILE to its.")
         case 421, {"error": {"code": "wrong_host"}}:
             name = urlsplit(url).hostname
-            return problem(f"the server at {url} does not know itself as {name}", f"CLAUDE_MAX_ALLOWED_HOSTS={name}")
+            return problem(
+                f"the server at {url} does not know itself as {name}", f"Start it with CLAUDE_MAX_ALLOWED_HOSTS={name}."
+            )
         case _:
             return _stranger(url)
 

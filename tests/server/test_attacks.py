@@ -7,11 +7,12 @@
 | no token, short, long, Unicode, twice           | 401 with `WWW-Authenticate`, nothing told | here; `test_door`      |
 | another spelling of a path, absolute targets    | 401 without the token, 404 with it        | here                   |
 | two lengths, a length that is none              | 400, or one request and not two           | here                   |
-| a large or endless head                         | 431, 400 or a closed connection           | here                   |
+| a large or endless head                         | 431, 400 or a closed connection           | here; `test_patience`  |
 | a large body                                    | 413                                       | `test_door`            |
 | JSON as deep as it may be, and deeper           | a typed error                             | here; `test_http`      |
-| a head or a body that does not come             | closed; 408                               | here                   |
-| 200 idle connections; more than there may be    | others are served                         | here                   |
+| a head or a body that does not come             | closed; 408                               | `test_patience`        |
+| an answer that is not read                      | closed                                    | `test_patience`        |
+| 200 idle connections; more than there may be    | others are served                         | `test_patience`        |
 | a flood of requests                             | other callers have their turn             | here; `test_admission` |
 | a request id that is in use                     | each gets its own answer                  | here                   |
 | a session of somebody else                      | unknown, and not to be guessed            | here; `test_sessions`  |
@@ -22,7 +23,6 @@
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -30,13 +30,10 @@ from uuid import UUID
 import anyio
 import httpx2
 import pytest
-from anyio.abc import SocketStream
 from anyio.lowlevel import checkpoint
 from mcp import Client
 
 from claude_max_mcp.door import MAX_HEAD, MAX_HEADERS
-from claude_max_mcp.http import application
-from claude_max_mcp.listener import Connection, bind, listening
 from claude_max_mcp.standin import Reply, StandIn, Text
 from tests.house import House, asked, serving
 from tests.server.test_door import raw
@@ -145,14 +142,6 @@ async def test_a_second_request_hidden_in_the_body_of_a_first_is_not_one(locked:
     assert locked.standin.requests == []
 
 
-async def test_a_head_that_does_not_end_is_closed(locked: House) -> None:
-    async with connection(locked) as stream:
-        with anyio.fail_after(10), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-            await stream.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
-            while True:
-                await stream.send(b"X: " + b"y" * 65536)
-
-
 @pytest.mark.parametrize("depth", [100, 300, 900, 940, 960, 980, 990, 5000, 1_000_000])
 async def test_json_as_deep_as_it_may_be_and_deeper_is_answered(house: House, depth: int) -> None:
     deep = "[" * depth + "]" * depth
@@ -167,116 +156,6 @@ async def test_json_as_deep_as_it_may_be_and_deeper_is_answered(house: House, de
         assert {"error", "result"} & reply.json().keys()
         assert "Traceback" not in reply.text and "RecursionError" not in reply.text
     assert (await house.ask(prompt="and on it goes")).success
-
-
-class Hasty(Connection):
-    """A connection that is given up soon, as one of few."""
-
-    patience = 0.3
-    most = 5
-
-
-@asynccontextmanager
-async def hasty(house: House, *, body_seconds: float = 30.0) -> AsyncGenerator[House]:
-    """The same service behind a door that waits for nobody."""
-    listener = bind("127.0.0.1", 0)
-    async with application(house.service, body_seconds=body_seconds) as app, listening(app, listener, connection=Hasty):
-        yield House(house.service, house.standin, f"http://127.0.0.1:{listener.getsockname()[1]}")
-
-
-@asynccontextmanager
-async def connection(house: House) -> AsyncGenerator[SocketStream]:
-    async with await anyio.connect_tcp("127.0.0.1", int(house.root.rpartition(":")[2])) as stream:
-        yield stream
-
-
-async def all_of(stream: SocketStream) -> bytes:
-    """What the server sends until it closes, which it must."""
-    received = b""
-    with anyio.fail_after(10), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-        while True:
-            received += await stream.receive()
-    return received
-
-
-BEGUN = f"POST /claude HTTP/1.1\r\nHost: localhost\r\n{JSON}\r\nContent-Length: 100\r\n\r\n".encode()
-REFUSED_EARLY = b"POST /claude HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\n"
-ANSWERED = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("begun", "starts"),
-    [(b"", b""), (b"G", b""), (b"GET / HTTP/1.1\r\nHost: loc", b""), (BEGUN, b""), (REFUSED_EARLY, b"HTTP/1.1 421 ")],
-    ids=["nothing", "a letter", "half a head", "no body", "no body after a refusal"],
-)
-async def test_who_does_not_get_on_is_given_up_also_drop_by_drop(house: House, begun: bytes, starts: bytes) -> None:
-    async with hasty(house) as server, connection(server) as stream, anyio.create_task_group() as tasks:
-
-        async def drip() -> None:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await stream.send(begun)
-                while begun:
-                    await anyio.sleep(0.05)  # a slow peer is what is tested
-                    await stream.send(b"x")
-
-        tasks.start_soon(drip)
-        received = await all_of(stream)
-        assert received.startswith(starts) and bool(received) is bool(starts)
-        tasks.cancel_scope.cancel()
-    assert house.standin.requests == []
-
-
-async def test_a_kept_connection_may_begin_another_request_but_must_end_it(house: House) -> None:
-    async with hasty(house) as server, connection(server) as stream:
-        for _ in range(2):
-            await stream.send(ANSWERED)
-            with anyio.fail_after(10):
-                assert (await stream.receive()).startswith(b"HTTP/1.1 200 ")
-        await stream.send(ANSWERED[:20])
-        assert not (await all_of(stream)).startswith(b"HTTP/1.1 200 ")
-
-
-async def test_a_body_that_comes_too_slowly_is_told_so(house: House) -> None:
-    async with hasty(house, body_seconds=0.1) as server, connection(server) as stream:
-        await stream.send(BEGUN + b'{"prompt":')
-        received = await all_of(stream)
-    assert received.startswith(b"HTTP/1.1 408 ") and b'"code":"timeout"' in received
-    assert house.standin.requests == []
-
-
-async def test_a_long_answer_is_not_given_up(house: House) -> None:
-    """The peer has sent its request; now it is the server that takes its time, longer than the peer might."""
-    gate = anyio.Event()
-    house.standin.enqueue(Reply(hold=gate))
-    statuses: list[int] = []
-
-    async def ask(client: httpx2.AsyncClient) -> None:
-        statuses.append((await client.post("/claude", json={"prompt": "hello"})).status_code)
-
-    async with hasty(house) as server, server.http() as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(ask, client)
-        async with connection(server) as other:
-            assert await all_of(other) == b"", "this one was given up meanwhile"
-        gate.set()
-    assert statuses == [200]
-
-
-async def test_more_connections_than_there_may_be_end_idle_ones(house: House) -> None:
-    async with hasty(house) as server, AsyncExitStack() as stack:
-        for _ in range(Hasty.most * 3):
-            await stack.enter_async_context(connection(server))
-        async with server.http() as client:
-            assert (await client.get("/health")).status_code == 200
-
-
-async def test_two_hundred_idle_connections_disturb_nobody(house: House) -> None:
-    async with AsyncExitStack() as stack:
-        for number in range(200):
-            stream = await stack.enter_async_context(connection(house))
-            if number % 2:
-                await stream.send(BEGUN)
-        with anyio.fail_after(10):
-            assert (await house.ask(prompt="hello")).success
 
 
 async def test_a_flood_of_one_caller_does_not_hold_up_another(own_standin: StandIn) -> None:

@@ -6,16 +6,16 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from claude_max_mcp.doctor import examine
+from claude_max_mcp.door import Door
 from claude_max_mcp.findings import Finding
 from claude_max_mcp.launch import TESTED_VERSION, find_cli
 from claude_max_mcp.listener import bind, listening
 from claude_max_mcp.machine import available_mb, memory
 from claude_max_mcp.settings import Settings
-from tests.house import PATH, House, serving
+from tests.house import PATH, serving
 from tests.server.program import run
 from tests.server.program import serving as serving_process
 
@@ -207,25 +207,19 @@ async def test_the_token_is_tried_at_the_running_server() -> None:
     assert only(none).level == "problem" and "none is set here" in only(none).what
 
 
-async def test_a_server_that_asks_for_no_token_although_one_is_set_is_a_warning(house: House) -> None:
-    assert only(await look(url=house.url, token=TOKEN)).what == "the server asks nobody for the token"
+async def test_a_server_that_asks_for_no_token_although_one_is_set_is_a_warning() -> None:
+    async with serving(warm=0) as house:
+        assert only(await look(url=house.url, token=TOKEN)).what == "the server asks nobody for the token"
 
 
-async def test_a_server_that_does_not_know_its_own_name_is_a_problem(house: House) -> None:
-    url = httpx2.URL(house.url).copy_with(host="127.0.0.2")
-    listener = bind("127.0.0.2", 0)
-    async with listening(_under_another_name(house), listener):
-        finding = only(await look(url=str(url.copy_with(port=listener.getsockname()[1]))))
-    assert finding.level == "problem" and finding.cure == "CLAUDE_MAX_ALLOWED_HOSTS=127.0.0.2"
-
-
-def _under_another_name(house: House) -> Any:
-    from claude_max_mcp.door import Door
-
+async def test_a_server_that_does_not_know_its_own_name_is_a_problem() -> None:
     async def unreachable(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError("the door lets nobody in by this name")
 
-    return Door(unreachable, token=None)
+    listener = bind("127.0.0.2", 0)
+    async with listening(Door(unreachable, token=None), listener):
+        finding = only(await look(url=f"http://127.0.0.2:{listener.getsockname()[1]}/mcp"))
+    assert finding.level == "problem" and "CLAUDE_MAX_ALLOWED_HOSTS=127.0.0.2" in str(finding.cure)
 
 
 async def test_a_server_that_is_degraded_says_what_to_do(tmp_path: Path) -> None:
