@@ -1,7 +1,9 @@
 """What comes back: parts, usage, reasons, and what becomes of an answer that is none."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+import anyio
 import pytest
 from pydantic_ai import Agent
 from pydantic_ai.direct import model_request, model_request_stream
@@ -10,7 +12,7 @@ from pydantic_ai.messages import ModelRequest, ModelResponse, TextPart, Thinking
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from claude_max_mcp.standin import RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
+from claude_max_mcp.standin import Recorded, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel
 
 from .blocks import behaviour
@@ -121,17 +123,25 @@ async def test_an_answer_that_is_cut_off_before_it_began_is_a_typed_error(
         await Agent(model, model_settings={"max_tokens": 5}).run("hello")
 
 
+def asked_again(first: Reply) -> Callable[[Recorded], Reply]:
+    """The first answer; `Here.` to who asks for text; and none where the CLI goes on by itself before it is ended."""
+    answers = iter([first])
+
+    def answer(request: Recorded) -> Reply:
+        if "Please return text" in str(request.messages):
+            return Reply(content=(Text("Here."),))
+        return next(answers, Reply(hold=anyio.Event()))
+
+    return answer
+
+
 @behaviour(29)
-async def test_an_empty_answer_is_asked_for_again(upstream: StandIn, model: ClaudeMaxModel) -> None:
-    answers = iter([Reply(content=()), Reply(content=(Text("Here."),))])
-    upstream.script(lambda _: next(answers, Reply(content=(Text("Too many."),))))
-    result = await Agent(model).run("hello")
+@pytest.mark.parametrize("content", [(), (Thinking("Hm."),)], ids=["nothing", "thinking alone"])
+async def test_an_empty_answer_is_asked_for_again(
+    upstream: StandIn, model: ClaudeMaxModel, content: tuple[Thinking, ...]
+) -> None:
+    upstream.script(asked_again(Reply(content=content)))
+    with anyio.fail_after(30):
+        result = await Agent(model).run("hello")
     assert result.output == "Here."
     assert result.usage.requests == 2
-
-
-@behaviour(29)
-async def test_thinking_alone_is_no_answer(upstream: StandIn, model: ClaudeMaxModel) -> None:
-    answers = iter([Reply(content=(Thinking("Hm."),)), Reply(content=(Text("Here."),))])
-    upstream.script(lambda _: next(answers, Reply(content=(Text("Too many."),))))
-    assert (await Agent(model).run("hello")).output == "Here."
