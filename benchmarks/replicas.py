@@ -2,7 +2,8 @@
 
 In: how many agents at once, how many calls each, how often. Out: a table, and JSON. With two servers in turn, the next
 request of a loop comes to the one that does not hold its process, so it starts from its history; that is measured
-against the process per request that everybody else pays for. All is on this machine, so two servers have no more cores
+against the process per request that everybody else pays for, and against nginx leaving each connection of a client with
+one server. All is on this machine, so two servers have no more cores
 than one: what the table shows is the cost alone, and nothing of what a second machine brings.
 """
 
@@ -34,8 +35,11 @@ from bench.processes import (
     standin,
     ticks,
 )
-from bench.proxy import MISSING, in_front_of, installed
+from bench.proxy import CONFIGURATION, MISSING, in_front_of, installed
 from throughput import AGENTS, CALLS, Level, loops, run_level
+
+IN_TURN = "upstream any_server {"
+"""The line of the configuration after which it says how a server is chosen."""
 
 DEADLINE = 1800.0
 """Seconds for all of it."""
@@ -48,6 +52,8 @@ class Way:
     title: str
     servers: int
     proxy: bool
+    by_connection: bool = False
+    """Whether a connection's requests go to one server, which is not how `deploy/` has it."""
     rates: list[float] = field(default_factory=list[float])
     """Requests per second."""
     cpu: list[float] = field(default_factory=list[float])
@@ -73,6 +79,7 @@ class Measured:
             Way("one server", 1, proxy=False),
             Way("nginx, one server", 1, proxy=True),
             Way("nginx, two servers in turn", 2, proxy=True),
+            Way("nginx, two servers by connection", 2, proxy=True, by_connection=True),
         ]
     )
 
@@ -86,9 +93,19 @@ async def reached(way: Way, upstream: str, home: str, agents: int) -> AsyncGener
         servers = [await stack.enter_async_context(one) for one in started]
         address = servers[0].root
         if way.proxy:
-            address = await stack.enter_async_context(in_front_of(*(one.root for one in servers)))
+            text = by_connection(CONFIGURATION.read_text(encoding="utf-8")) if way.by_connection else None
+            roots = (one.root for one in servers)
+            address = await stack.enter_async_context(in_front_of(*roots, configuration=text))
         await Idle(*(partial(served_pool_full, http, one.root) for one in servers))()
         yield servers, f"{address}/mcp"
+
+
+def by_connection(configuration: str) -> str:
+    """The configuration with the line more that leaves each connection with one server."""
+    changed = configuration.replace(IN_TURN, f"{IN_TURN}\n        hash $remote_addr$remote_port;")
+    if changed == configuration:
+        raise RuntimeError(f"the configuration has no line with {IN_TURN!r} any more")
+    return changed
 
 
 async def go(way: Way, upstream: str, home: str, agents: int, calls: int) -> None:
@@ -121,11 +138,18 @@ async def _spawned(environment: dict[str, str], folder: str) -> None:
 
 
 def verdicts(found: Measured) -> list[Verdict]:
-    alone, behind, in_turn = found.ways
+    alone, behind, in_turn, by_connection = found.ways
     return [
         Verdict("nginx before one server, requests/s of those without it", behind.rate / alone.rate, 0.9, "", True),
         Verdict(
             "two servers in turn, requests/s against spawning", in_turn.rate / median(found.spawned), 0.8, "times", True
+        ),
+        Verdict(
+            "two servers by connection, requests/s against those in turn",
+            by_connection.rate / in_turn.rate,
+            1.5,
+            "times",
+            True,
         ),
         Verdict("two servers in turn, part of the less busy one", median(in_turn.shares), 0.25, "", True),
     ]

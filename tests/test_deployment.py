@@ -91,7 +91,7 @@ def test_every_path_that_is_written_or_read_is_mounted(pod: dict[str, Any], cont
     assert mounted.keys() == {volume["name"] for volume in pod["volumes"]}
     for variable in container["env"]:
         if variable["value"].startswith("/"):
-            assert any(variable["value"].startswith(f"{path}/") for path in mounted.values()), variable
+            assert any(Path(variable["value"]).is_relative_to(path) for path in mounted.values()), variable
 
 
 def test_the_door_knows_the_probes_and_the_services(container: dict[str, Any]) -> None:
