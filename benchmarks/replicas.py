@@ -2,13 +2,12 @@
 
 In: how many agents at once, how many calls each, how often. Out: a table, and JSON. With two servers in turn, the next
 request of a loop comes to the one that does not hold its process, so it starts from its history; that is measured
-against the process per request that everybody else pays for, and against nginx leaving each connection of a client with
-one server. All is on this machine, so two servers have no more cores
+against the process per request that everybody else pays for. All is on this machine, so two servers have no more cores
 than one: what the table shows is the cost alone, and nothing of what a second machine brings.
 """
 
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,11 +34,8 @@ from bench.processes import (
     standin,
     ticks,
 )
-from bench.proxy import CONFIGURATION, MISSING, in_front_of, installed
+from bench.proxy import MISSING, in_front_of, installed
 from throughput import AGENTS, CALLS, Level, loops, run_level
-
-IN_TURN = "upstream any_server {"
-"""The line of the configuration after which it says how a server is chosen."""
 
 DEADLINE = 1800.0
 """Seconds for all of it."""
@@ -52,8 +48,6 @@ class Way:
     title: str
     servers: int
     proxy: bool
-    by_connection: bool = False
-    """Whether a connection's requests go to one server, which is not how `deploy/` has it."""
     rates: list[float] = field(default_factory=list[float])
     """Requests per second."""
     cpu: list[float] = field(default_factory=list[float])
@@ -62,10 +56,6 @@ class Way:
     """The part that the less busy server has in that."""
     left: list[float] = field(default_factory=list[float])
     """Megabytes of the processes that are there afterwards."""
-
-    @property
-    def rate(self) -> float:
-        return median(self.rates)
 
 
 @dataclass
@@ -79,7 +69,6 @@ class Measured:
             Way("one server", 1, proxy=False),
             Way("nginx, one server", 1, proxy=True),
             Way("nginx, two servers in turn", 2, proxy=True),
-            Way("nginx, two servers by connection", 2, proxy=True, by_connection=True),
         ]
     )
 
@@ -93,19 +82,9 @@ async def reached(way: Way, upstream: str, home: str, agents: int) -> AsyncGener
         servers = [await stack.enter_async_context(one) for one in started]
         address = servers[0].root
         if way.proxy:
-            text = by_connection(CONFIGURATION.read_text(encoding="utf-8")) if way.by_connection else None
-            roots = (one.root for one in servers)
-            address = await stack.enter_async_context(in_front_of(*roots, configuration=text))
+            address = await stack.enter_async_context(in_front_of(*(one.root for one in servers)))
         await Idle(*(partial(served_pool_full, http, one.root) for one in servers))()
         yield servers, f"{address}/mcp"
-
-
-def by_connection(configuration: str) -> str:
-    """The configuration with the line more that leaves each connection with one server."""
-    changed = configuration.replace(IN_TURN, f"{IN_TURN}\n        hash $remote_addr$remote_port;")
-    if changed == configuration:
-        raise RuntimeError(f"the configuration has no line with {IN_TURN!r} any more")
-    return changed
 
 
 async def go(way: Way, upstream: str, home: str, agents: int, calls: int) -> None:
@@ -137,40 +116,28 @@ async def _spawned(environment: dict[str, str], folder: str) -> None:
     await spawned(environment, folder)
 
 
+def against(rates: Sequence[float], control: Sequence[float]) -> float:
+    """The median of the ratios within each round, in which both met the same neighbours on the machine."""
+    return median(rate / beside for rate, beside in zip(rates, control, strict=True))
+
+
 def verdicts(found: Measured) -> list[Verdict]:
-    alone, behind, in_turn, by_connection = found.ways
+    alone, behind, in_turn = found.ways
+    through, cold = against(behind.rates, alone.rates), against(in_turn.rates, found.spawned)
     return [
-        Verdict("nginx before one server, requests/s of those without it", behind.rate / alone.rate, 0.9, "", True),
-        Verdict(
-            "two servers in turn, requests/s against spawning", in_turn.rate / median(found.spawned), 0.8, "times", True
-        ),
-        Verdict(
-            "two servers by connection, requests/s against those in turn",
-            by_connection.rate / in_turn.rate,
-            1.5,
-            "times",
-            True,
-        ),
+        Verdict("nginx before one server, requests/s of those without it", through, 0.9, "", True),
+        Verdict("two servers in turn, requests/s against spawning", cold, 0.8, "times", True),
         Verdict("two servers in turn, part of the less busy one", median(in_turn.shares), 0.25, "", True),
     ]
 
 
-def rows(found: Measured) -> Sequence[tuple[object, ...]]:
-    alone, *_ = found.ways
-    spawning = median(found.spawned)
-    return [
-        *(
-            (
-                way.title,
-                f"{way.rate:.2f}",
-                f"{way.rate / alone.rate:.2f}",
-                f"{median(way.cpu) * 1000:.0f}",
-                f"{median(way.left):.0f}",
-            )
-            for way in found.ways
-        ),
-        ("spawn: a process per request", f"{spawning:.2f}", f"{spawning / alone.rate:.2f}", "", ""),
-    ]
+def rows(found: Measured) -> Iterator[tuple[object, ...]]:
+    control = found.ways[0].rates
+    for way in found.ways:
+        cost = f"{median(way.cpu) * 1000:.0f}", f"{median(way.left):.0f}"
+        yield way.title, f"{median(way.rates):.2f}", f"{against(way.rates, control):.2f}", *cost
+    spawning = f"{median(found.spawned):.2f}", f"{against(found.spawned, control):.2f}"
+    yield "spawn: a process per request", *spawning, "", ""
 
 
 async def benchmark(rounds: int, agents: int, calls: int) -> Measured:

@@ -23,6 +23,9 @@ services:
     image: ${CLAUDE_MAX_IMAGE}
     init: true
     command: [python, /upstream.py]
+    healthcheck:
+      test: [CMD, python, -ISBc, "import socket; socket.create_connection(('127.0.0.1', 8080), 2)"]
+      interval: 1s
     volumes:
       - {type: bind, source: ../upstream.py, target: /upstream.py, read_only: true}
 """
