@@ -122,7 +122,7 @@ async def cpu_of_a_process(environment: dict[str, str], folder: str, times: int)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / times
 
 
-async def loops(url: str) -> float:
+async def loops(url: str, agents: int = AGENTS, calls: int = CALLS) -> float:
     """Agents at once, each with a tool loop of its own; their requests per second."""
     from pydantic_ai import Agent
 
@@ -136,14 +136,14 @@ async def loops(url: str) -> float:
         agent = Agent(ClaudeMaxModel("sonnet", provider=provider), tools=[step])
 
         async def run(number: int) -> None:
-            result = await agent.run(f"say=done{number} calls={CALLS}")
-            assert result.output == f"done{number} w0" and result.usage.requests == CALLS + 1
+            result = await agent.run(f"say=done{number} calls={calls}")
+            assert result.output == f"done{number} w0" and result.usage.requests == calls + 1
 
         began = perf_counter()
         async with anyio.create_task_group() as tasks:
-            for number in range(AGENTS):
+            for number in range(agents):
                 tasks.start_soon(run, number)
-        return AGENTS * (CALLS + 1) / (perf_counter() - began)
+        return agents * (calls + 1) / (perf_counter() - began)
 
 
 async def crowd(found: Measured, there: Server, callers: int) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bench.proxy import MISSING, installed
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 SHORTEST = {
     "latency": ["--n", "1"],
     "memory": ["--n", "1", "--watch", "0.2"],
+    "replicas": ["--n", "1", "--agents", "2", "--calls", "2"],
     "soak": ["--n", "20", "--seconds", "6"],
     "streams": ["--n", "2", "--words", "20"],
     "throughput": ["--n", "1", "--crowd", "6"],
@@ -33,5 +36,6 @@ def test_a_benchmark_runs_and_writes_what_it_measured(name: str, tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     written = json.loads(measured.read_text(encoding="utf-8"))
-    assert written["facts"]["cores"] > 0 and written["verdicts"]
+    assert written["facts"]["cores"] > 0
+    assert written["verdicts"] or (name == "replicas" and installed() is None and MISSING in done.stdout)
     assert all(verdict["what"] in done.stdout for verdict in written["verdicts"])
