@@ -6,6 +6,8 @@ has to think of a secret; clients only read it.
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -43,11 +45,12 @@ def with_token(settings: Settings, *, make: bool = False) -> Settings:
 
 
 def _make(path: Path) -> None:
-    """Make the file, for the owner alone; another server that does so at the same time is not overwritten."""
+    """Make the file, for the owner alone, whole or not at all; one that another server makes meanwhile stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         return
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
