@@ -21,7 +21,7 @@ from claude_max_mcp.errors import AccountError, ServiceError, unsupported
 from claude_max_mcp.failures import LOGIN
 from claude_max_mcp.history import calls, results
 from claude_max_mcp.launch import Launch
-from claude_max_mcp.login import signed_in
+from claude_max_mcp.login import Payer
 from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
 from claude_max_mcp.pool import Loan, Pool
@@ -94,7 +94,12 @@ class Conversation:
 
 
 async def begin(
-    pool: Pool[Worker], launch: Launch, request: AskRequest, billing: Billing, workspace: Workspace | None
+    pool: Pool[Worker],
+    launch: Launch,
+    payer: Payer,
+    request: AskRequest,
+    billing: Billing,
+    workspace: Workspace | None,
 ) -> Conversation:
     """A conversation that holds all but the last message of a request.
 
@@ -111,7 +116,7 @@ async def begin(
         loan = await pool.take(partial(started, launch) if opened else None)
         return await _prepared(loan, launch.model, request, billing, opened)
     if results(last):
-        await _check_payer(launch, billing)
+        await _check_payer(payer, billing)
     with _written():
         files = TemporaryDirectory(dir=launch.folder.parent, prefix="history-", ignore_cleanup_errors=True)
     try:
@@ -212,9 +217,9 @@ def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:
     )
 
 
-async def _check_payer(launch: Launch, billing: Billing) -> None:
+async def _check_payer(payer: Payer, billing: Billing) -> None:
     """Make sure of the payer of a process that cannot be asked before it speaks."""
-    login = await signed_in(launch)
+    login = await payer.login()
     if login.configured is None:
         raise ServiceError(
             "cli_failed", "The CLI did not say how it is logged in, so nothing was sent. Send the request again."

@@ -20,6 +20,7 @@ from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
 from claude_max_mcp.history import fingerprint
 from claude_max_mcp.knowledge import UNPROVEN_BY, Knowledge, rate_limit
 from claude_max_mcp.launch import Launch
+from claude_max_mcp.login import Payer
 from claude_max_mcp.pool import Pool, PoolStats
 from claude_max_mcp.turn import Answer, OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
@@ -69,6 +70,7 @@ class Conversations:
         workspace: Workspace | None = None,
     ) -> None:
         self._launch = launch
+        self._payer = Payer(launch)
         self._park_seconds = park_seconds
         self._memory = memory * 1_000_000 if memory else None
         self._timeout = timeout
@@ -183,7 +185,7 @@ class Conversations:
         conversation = self._go_on(_name(request, earlier), last)
         if conversation is None:
             self._relieve()
-            conversation = await begin(self._pool, self._launch, request, self._billing, self._workspace)
+            conversation = await begin(self._pool, self._launch, self._payer, request, self._billing, self._workspace)
         try:
             answer = await conversation.ask(last, on_event)
         except BaseException:
