@@ -7,6 +7,7 @@ disconnect. Nothing polls, and nothing else reads the connection.
 from typing import Any
 
 import anyio
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _KEY = "claude_max.gone"
@@ -28,6 +29,14 @@ class Disconnects:
             return message
 
         await self._app(scope, watched, send)
+
+
+async def cancel_when_gone(request: Request, answering: anyio.CancelScope) -> None:
+    """Wait until the client of a plain HTTP request has closed the connection, and cancel what answers it."""
+    event = gone(request)
+    while event is not None and not event.is_set():
+        await request.receive()
+    answering.cancel()
 
 
 def gone(request: Any) -> anyio.Event | None:

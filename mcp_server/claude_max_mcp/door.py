@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from claude_max_mcp.errors import error_type
 from claude_max_mcp.settings import LOOPBACK
 
 MAX_BODY = 32 * 1024 * 1024
@@ -29,6 +30,9 @@ MAX_HEAD = 64 * 1024
 
 BODY_SECONDS = 30.0
 """Seconds within which the body must be there."""
+
+KEY_ROUTES = "/v1/"
+"""Below this path the token may also be an `x-api-key`: what speaks the Messages API knows no other way."""
 
 LIVENESS = ("GET", "/health")
 """The one request that needs no token; what it may be told is up to the route."""
@@ -95,8 +99,7 @@ class Door:
                 "Origin",
                 "Add it to CLAUDE_MAX_ALLOWED_ORIGINS if you trust that page.",
             )
-        shown = headers.getlist("authorization") or [""]
-        if self._token is not None and not is_stranger(scope) and not all(map(self._knows_token, shown)):
+        if self._token is not None and not is_stranger(scope) and not self._is_let_in(scope, headers):
             return _unauthorized()
         if (
             scope["method"] == "POST"
@@ -116,10 +119,19 @@ class Door:
         loopback = scheme in ("http", "https") and _without_port(host.lower()) in LOOPBACK
         return loopback or origin in self._origins
 
-    def _knows_token(self, authorization: str) -> bool:
+    def _is_let_in(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the token is shown, and nothing else beside it."""
+        keys = headers.getlist("x-api-key") if scope["path"].startswith(KEY_ROUTES) else []
+        shown = [*map(self._is_bearer, headers.getlist("authorization")), *map(self._is_token, keys)]
+        return bool(shown) and all(shown)
+
+    def _is_bearer(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
-        # Compared as bytes and in constant time; the scheme is no secret.
-        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token or b"")
+        return scheme.lower() == "bearer" and self._is_token(token)  # the scheme is no secret
+
+    def _is_token(self, shown: str) -> bool:
+        # Compared as bytes and in constant time.
+        return hmac.compare_digest(shown.strip().encode(), self._token or b"")
 
 
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?", re.ASCII)
@@ -158,11 +170,12 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str, str] | None = None) -> JSONResponse:
     error: dict[str, Any] = {
+        "type": error_type(status),
         "code": code,
         "message": f"The request's {header} is not accepted. {advice}",
         "status": status,
     }
-    return JSONResponse({"success": False, "error": error}, status_code=status, headers=headers)
+    return JSONResponse({"type": "error", "success": False, "error": error}, status_code=status, headers=headers)
 
 
 def _too_large(part: str) -> JSONResponse:
@@ -175,5 +188,8 @@ def _too_slow(seconds: float) -> JSONResponse:
 
 
 def _unauthorized() -> JSONResponse:
-    advice = "Send `Authorization: Bearer …` with the token that the server has in CLAUDE_MAX_TOKEN."
+    advice = (
+        "Send `Authorization: Bearer …` (or, below /v1, `x-api-key: …`) with the token that the server has in "
+        "CLAUDE_MAX_TOKEN, and no other."
+    )
     return _refuse(401, "unauthorized", "Authorization", advice, {"WWW-Authenticate": "Bearer"})

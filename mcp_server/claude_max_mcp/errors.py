@@ -60,6 +60,23 @@ RETRYABLE: frozenset[Code] = frozenset(
 )
 """Codes where the same request may succeed later."""
 
+_TYPES: dict[int, str] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def error_type(status: int) -> str:
+    """The Messages API's name for an error with this HTTP status."""
+    return _TYPES.get(status, "invalid_request_error" if status < 499 else "api_error")
+
 
 class ClaudeMaxError(Exception):
     """Something a caller can be told.

@@ -22,10 +22,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from claude_max_mcp.beside import beside
-from claude_max_mcp.disconnects import Disconnects, gone
+from claude_max_mcp.disconnects import Disconnects, cancel_when_gone
 from claude_max_mcp.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
+from claude_max_mcp.messages_api import messages_routes
 from claude_max_mcp.service import Service
 from claude_max_mcp.tools import caller_of, mcp_server
 from claude_max_mcp.wire import AskResult, Health, parse_request
@@ -35,6 +36,7 @@ ENDPOINTS = {
     "/health": "GET: how the service is",
     "/requests": "GET: what became of the latest requests, in numbers",
     "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
+    "/v1/messages": "POST: the Messages API, for SDKs that speak it, where CLAUDE_MAX_MESSAGES_API=1 turns it on",
     "/": "this page",
 }
 
@@ -62,6 +64,7 @@ async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -
         Route("/requests", _requests(service)),
         Route("/claude", _claude(service), methods=["POST"]),
         Route("/mcp", StreamableHTTPASGIApp(sessions)),
+        *messages_routes(service),
     ]
     settings = service.settings
     door = Door(
@@ -122,7 +125,7 @@ def _claude(service: Service) -> Callable[[Request], Any]:
         cancelled = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
         result = AskResult.failure(cancelled)
         with anyio.CancelScope() as scope:
-            async with beside(partial(_watch, request, scope)):
+            async with beside(partial(cancel_when_gone, request, scope)):
                 result = await service.ask(asked, caller=caller_of(request))
         return _answer(result)
 
@@ -137,13 +140,6 @@ def _arguments(body: bytes) -> dict[str, Any]:
     if not isinstance(arguments, dict) or not arguments.keys() <= {"prompt", "model", "timeout", "system"}:  # pyright: ignore[reportUnknownMemberType]
         raise invalid("The body is an object with `prompt`, and if need be `model`, `system`, `timeout`.")
     return arguments  # pyright: ignore[reportUnknownVariableType]
-
-
-async def _watch(request: Request, answering: anyio.CancelScope) -> None:
-    event = gone(request)
-    while event is not None and not event.is_set():
-        await request.receive()
-    answering.cancel()
 
 
 def _answer(result: AskResult) -> JSONResponse:

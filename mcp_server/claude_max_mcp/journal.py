@@ -41,12 +41,17 @@ class Entry(BaseModel):
 Listener = Callable[[Entry], None]
 
 
+def new_id() -> str:
+    """An id for a request."""
+    return uuid.uuid4().hex[:12]
+
+
 @dataclass(eq=False)
 class Observed:
     """A request while it runs; `saw` is told of its events."""
 
     model: str | None
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    request_id: str = field(default_factory=new_id)
     at: float = field(default_factory=time.time)
     _began: float = field(default_factory=time.monotonic)
     _first: float | None = None

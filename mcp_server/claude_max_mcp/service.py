@@ -13,7 +13,7 @@ from pathlib import Path
 from claude_max_mcp.conversations import Conversations, ignore_events
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.failures import ADVICE
-from claude_max_mcp.journal import Journal, Observed
+from claude_max_mcp.journal import Journal, Observed, new_id
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.login import look_up, signed_in
@@ -95,6 +95,7 @@ class Service:
         *,
         remember: bool = False,
         caller: Hashable = None,
+        request_id: str | None = None,
     ) -> AskResult:
         """Answer one request; a failure is a result too.
 
@@ -103,8 +104,9 @@ class Service:
             on_event: gets the events as they come.
             remember: whether the caller can go on by `session_id`.
             caller: who asks: callers take turns where requests have to wait.
+            request_id: what the request is called from here on; without it, a new id.
         """
-        observed = Observed(request.model or self.settings.model)
+        observed = Observed(request.model or self.settings.model, request_id or new_id())
         result = _cancelled()
         try:
             result = await self._ask(request, _both(observed.saw, on_event), remember, caller)

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """Where the CLI sends its requests instead of Anthropic's API (its `ANTHROPIC_BASE_URL`)."""
     cli_path: Path | None = None
     """The `claude` binary, instead of the one bundled with `claude-agent-sdk`."""
+    messages_api: bool = False
+    """Whether the Messages API is served too, at `/v1/messages`, for SDKs that speak it."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look."""
 
