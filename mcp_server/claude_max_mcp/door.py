@@ -189,7 +189,7 @@ def _too_slow(seconds: float) -> JSONResponse:
 
 def _unauthorized() -> JSONResponse:
     advice = (
-        "Send `Authorization: Bearer …` (or, below /v1, `x-api-key: …`) with the token that the server has in "
-        "CLAUDE_MAX_TOKEN, and no other."
+        "Send `Authorization: Bearer …`, or below /v1 the header `x-api-key`, with the token that the server has in "
+        "CLAUDE_MAX_TOKEN, and with no other."
     )
     return _refuse(401, "unauthorized", "Authorization", advice, {"WWW-Authenticate": "Bearer"})

@@ -10,14 +10,14 @@ import json
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -56,6 +56,15 @@ LEAVE_OUT = "The claude CLI has no way to honour it; leave it out."
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
+class NoThread(RequestError):
+    """The request wants its conversation held here. Told in these words, Anthropic's SDK sends the whole of it."""
+
+    details: ClassVar[Json] = {"details": {"error_code": "thread_unsupported_request"}}
+
+    def __init__(self) -> None:
+        super().__init__("unsupported", "`thread` is not supported by this server. Send all messages each time.")
+
+
 Ask: TypeAlias = Callable[..., Awaitable[AskResult]]
 """`Service.ask` of one request; it takes what gets the events."""
 
@@ -78,9 +87,10 @@ def _messages(service: Service, quiet: float) -> Callable[[Request], Any]:
             body = _read(await request.body())
             streamed = _is_streamed(body)
             seconds = _seconds(request.headers, service.settings.timeout, streamed=streamed)
-            asked = _request(body, request.headers, seconds)
+            _check_headers(request.headers)
+            asked = _request(body, seconds)
         except ClaudeMaxError as error:
-            return _failed(ErrorInfo.of(error), request_id)
+            return _failed(ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {}))
         ask = partial(service.ask, asked, caller=caller_of(request), request_id=request_id)
         return Streamed(ask, request, request_id, quiet) if streamed else await _whole(ask, request, request_id)
 
@@ -114,28 +124,51 @@ def _seconds(headers: Headers, default: float, *, streamed: bool) -> float:
     return min(seconds, MAX_TIMEOUT) if seconds > 0 else default
 
 
-def _request(body: Json, headers: Headers, seconds: float) -> AskRequest:
+def _request(body: Json, seconds: float) -> AskRequest:
     """The request, once nothing in it would be ignored that changes the answer.
 
     Raises:
         RequestError: what cannot be honoured, by its name.
     """
+    _check_fields(body)
+    carried = {name: value for name, value in body.items() if name in CARRIED}
+    if "output_format" in body:  # what `output_config.format` was called once
+        carried["output_schema"] = _schema(body["output_format"])
+    asked = parse_request({**carried, "stream": "events", "timeout": seconds})
+    for at, tool in enumerate(asked.tools or []):
+        _check_tool(tool, f"tools.{at}")
+    return asked
+
+
+def _check_fields(body: Json) -> None:
     for name in NEEDED:
         if name not in body:
             raise invalid(f"{name}: the field is needed.")
-    for name in sorted(body.keys() - CARRIED - LEFT_OUT):
+    if "thread" in body:
+        raise NoThread
+    for name in sorted(body.keys() - CARRIED - LEFT_OUT - {"output_format"}):
         if body[name] not in (NO_CHANGE.get(name), [], {}):
             raise unsupported(f"`{name}`", LEAVE_OUT)
+
+
+def _check_tool(tool: Json, where: str) -> None:
+    for name in sorted(tool.keys() - TOOL_FIELDS):
+        if tool[name] not in (None, False, [], ["direct"]):
+            raise unsupported(f"`{where}.{name}`", LEAVE_OUT)
+
+
+def _check_headers(headers: Headers) -> None:
     for name in FOR_OTHERS:
         if name in headers:
             raise unsupported(f"The header `{name}`", "The owner's subscription pays for the answer; leave it out.")
-    carried = {name: value for name, value in body.items() if name in CARRIED}
-    asked = parse_request({**carried, "stream": "events", "timeout": seconds})
-    for at, tool in enumerate(asked.tools or []):
-        for name in sorted(tool.keys() - TOOL_FIELDS):
-            if tool[name] not in (None, False, [], ["direct"]):
-                raise unsupported(f"`tools.{at}.{name}`", LEAVE_OUT)
-    return asked
+
+
+def _schema(output_format: Any) -> Json:
+    match output_format:
+        case {"type": "json_schema", "schema": dict()}:
+            return output_format["schema"]
+        case _:
+            raise invalid("output_format: `{type: json_schema, schema: …}` is needed.")
 
 
 async def _whole(ask: Ask, request: Request, request_id: str) -> Response:
@@ -204,27 +237,23 @@ def _answered(result: AskResult, request_id: str) -> Response:
     """The message that a request ended with, an empty one too, as the API itself would give it; else the error."""
     if result.message is None and result.error is not None:
         return _failed(result.error, request_id)
-    return _json(result.message, 200, {"request-id": request_id})
+    return JSONResponse(result.message, 200, {"request-id": request_id})
 
 
-def _failed(error: ErrorInfo, request_id: str) -> Response:
+def _failed(error: ErrorInfo, request_id: str, **details: Json) -> Response:
     headers = {"request-id": request_id}
     if error.retry_after is not None:
         headers["retry-after"] = str(round(error.retry_after))
     if not error.retryable or error.code == "usage_limit":  # SDKs would try again within seconds
         headers["x-should-retry"] = "false"
-    return _json(_body(error, request_id), error.status, headers)
+    return JSONResponse(_body(error, request_id, **details), error.status, headers)
 
 
-def _body(error: ErrorInfo, request_id: str) -> Json:
+def _body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
     """An error as the Messages API puts it; what else this server knows of it stands beside."""
     known = error.model_dump(mode="json", exclude_none=True)
-    return {"type": "error", "error": {"type": error_type(error.status), **known}, "request_id": request_id}
-
-
-def _json(body: Any, status: int, headers: dict[str, str]) -> Response:
-    # In ASCII: a character that was cut in two between two pieces of an answer is whole again for who reads it.
-    return Response(json.dumps(body), status, headers, "application/json")
+    said = {"type": error_type(error.status), **known, **details}
+    return {"type": "error", "error": said, "request_id": request_id}
 
 
 def _sse(event: Json) -> bytes:
@@ -239,7 +268,7 @@ async def _models(_: Request) -> Response:
         for alias, model in ALIASES.items()
     ]
     page = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
-    return _json(page, 200, {"request-id": new_id()})
+    return JSONResponse(page, 200, {"request-id": new_id()})
 
 
 async def _missing(request: Request) -> Response:

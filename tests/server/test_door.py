@@ -202,6 +202,41 @@ async def test_without_the_right_token_nothing_is_told(locked: House, headers: H
         assert TOKEN not in reply.text
 
 
+KEYS: dict[str, tuple[int, Headers]] = {
+    "the token": (404, [("x-api-key", TOKEN)]),
+    "the token by both names": (404, [("x-api-key", TOKEN), ("authorization", RIGHT)]),
+    "another": (401, [("x-api-key", "wrong")]),
+    "nothing": (401, [("x-api-key", "")]),
+    "one letter more": (401, [("x-api-key", f"{TOKEN}x")]),
+    "with a scheme": (401, [("x-api-key", RIGHT)]),
+    "not even unicode": (401, [("x-api-key", b"\xff\xfe")]),
+    "in the second header": (401, [("x-api-key", "wrong"), ("x-api-key", TOKEN)]),
+    "beside a wrong bearer": (401, [("x-api-key", TOKEN), ("authorization", "Bearer wrong")]),
+    "wrong beside the right bearer": (401, [("x-api-key", "sk-ant-api03-invented"), ("authorization", RIGHT)]),
+}
+
+
+@pytest.mark.parametrize(("status", "headers"), KEYS.values(), ids=KEYS.keys())
+async def test_below_v1_the_token_may_also_be_an_api_key(locked: House, status: int, headers: Headers) -> None:
+    """Nothing is there in this server, which only those learn who show the token."""
+    for reply in await knock_at([("POST", "/v1/messages"), ("GET", "/v1/models")], locked, headers):
+        error = reply.json()["error"]
+        assert (reply.status_code, error["status"]) == (status, status)
+        assert error["type"] == {401: "authentication_error", 404: "not_found_error"}[status]
+        assert TOKEN not in reply.text and "sk-ant" not in reply.text
+
+
+@pytest.mark.parametrize("path", ["/v1", "//v1/messages", "/V1/messages", "/mcp/v1/", "/health?/v1/", "/claude"])
+async def test_an_api_key_opens_nothing_else(locked: House, path: str) -> None:
+    assert (await knock(locked, "POST", path, [("x-api-key", TOKEN)])).status_code == 401
+
+
+@pytest.mark.parametrize("query", ["x-api-key", "api_key", "token"])
+async def test_a_key_in_the_address_opens_nothing(locked: House, query: str) -> None:
+    address = f"/v1/messages?{query}=a+token+that+nobody+guesses"
+    assert (await knock(locked, "POST", address, [])).status_code == 401
+
+
 ALIVE = {"status", "claude_cli", "workspace_root", "purpose", "message"}
 
 
