@@ -37,5 +37,5 @@ async def test_a_token_file_that_holds_none_is_one_sentence(tmp_path: Path, cont
 
 async def test_a_client_makes_no_token(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, "status", CLAUDE_MAX_TOKEN_FILE=str(tmp_path / "token"))
-    assert code == 1 and "claude-max serve" in " ".join(err.split())
+    assert code == 6 and "claude-max serve" in " ".join(err.split())
     assert not (tmp_path / "token").exists()
