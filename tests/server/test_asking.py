@@ -87,9 +87,9 @@ async def test_what_cannot_be_sent_is_said_before_anything_is(house: House, tmp_
 def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "plot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(RequestError, match="notes.txt is no PNG, JPEG, GIF or WebP image"):
+    with pytest.raises(RequestError, match=r"notes\.txt is no PNG, JPEG, GIF or WebP image"):
         image(tmp_path / "notes.txt")
-    with pytest.raises(RequestError, match="plot.png is no text in UTF-8"):
+    with pytest.raises(RequestError, match=r"plot\.png is no text in UTF-8"):
         document(tmp_path / "plot.png")
 
 

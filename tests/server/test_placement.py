@@ -113,7 +113,7 @@ def test_a_link_stays_one_and_every_backup_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_merged_changes_nothing_that_was_given() -> None:
-    there = {"servers": {"other": {}}}
+    there: dict[str, Any] = {"servers": {"other": {}}}
     assert merged(there, {"servers": {"claude-max": {}}}) == {"servers": {"other": {}, "claude-max": {}}}
     assert there == {"servers": {"other": {}}}
 
