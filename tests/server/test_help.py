@@ -56,8 +56,11 @@ async def test_bash_completes_commands_clients_and_models(tmp_path: Path) -> Non
 
 async def test_completion_can_be_installed(tmp_path: Path) -> None:
     code, _ = await shell(tmp_path, "claude-max --install-completion; exit $?")
-    installed = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
-    assert code == 0 and any("_claude_max_completion" in text for text in installed)
+    assert code == 0 and any("_claude_max_completion" in text for text in texts(tmp_path))
+
+
+def texts(folder: Path) -> list[str]:
+    return [path.read_text() for path in folder.rglob("*") if path.is_file()]
 
 
 def examples(text: str) -> list[str]:
@@ -67,7 +70,7 @@ def examples(text: str) -> list[str]:
 
 async def test_the_examples_run_as_they_are(house: House, tmp_path: Path) -> None:
     shutil.copy(Path(__file__).with_name("pixel.png"), tmp_path / "plot.png")
-    (tmp_path / "question.txt").write_text("Why is the sky blue?")
+    (tmp_path / "question.txt").write_text("Why is the sky blue?\n")
     found = {"CLAUDE_MAX_URL": house.url}
     change = "git init -q . && git add question.txt && echo changed >> question.txt"
     assert (await shell(tmp_path, change))[0] == 0
@@ -76,9 +79,8 @@ async def test_the_examples_run_as_they_are(house: House, tmp_path: Path) -> Non
         code, _ = await shell(tmp_path, f"set -o pipefail; {example.replace('ID', str(session))}", **found)
         assert code == 0, example
     assert "+changed" in str(house.standin.requests[2].last_blocks)
-    assert (
-        tmp_path / "answer.txt"
-    ).read_text() == "This is the stand-in, not Claude. You said: Why is the sky blue?\nchanged\n"
+    answered = (tmp_path / "answer.txt").read_text()
+    assert answered == "This is the stand-in, not Claude. You said: Why is the sky blue?\nchanged\n"
 
 
 @pytest.mark.parametrize("example", [*examples(ASK), *examples(STATUS)])
