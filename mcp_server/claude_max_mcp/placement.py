@@ -45,7 +45,8 @@ def place(client: Client, recipe: Recipe, settings: Settings, *, secret: bool) -
         environment = cli_environment(settings)
         on_path = shutil.which("claude", path=environment.get("PATH"))
         done = tell_claude_code(Path(on_path) if on_path else find_cli(settings.cli_path), recipe, environment)
-    return f"{done} {recipe.also}".rstrip()
+    warning = "The token is in it: show it to nobody, and commit it nowhere." if secret else ""
+    return " ".join(filter(None, (done, recipe.also, warning)))
 
 
 def settings_file(client: Client) -> Path | None:

@@ -1,6 +1,7 @@
 """`claude-max ask`: what reaches Claude, what is shown where, and how it ends."""
 
 import base64
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -187,6 +188,7 @@ async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path
             await terminal.shows("\x1b[?25h")
             terminal.process.send_signal(signal.SIGINT)
             assert await terminal.ended() == 130
+            assert "Traceback" not in os.read(terminal.screen, 65536).decode()
             await request.closed_early.wait()
 
 

@@ -58,7 +58,7 @@ async def test_a_file_that_is_not_there_is_made_and_only_the_owner_reads_a_shown
     said, written = await put(tmp_path, "cursor", "--show-token", CLAUDE_MAX_TOKEN=TOKEN)
     assert written["mcpServers"]["claude-max"]["headers"] == {"Authorization": f"Bearer {TOKEN}"}
     assert stat.S_IMODE((tmp_path / ".cursor" / "mcp.json").stat().st_mode) == 0o600
-    assert TOKEN not in said and "backup" not in said
+    assert TOKEN not in said and "backup" not in said and "commit it nowhere" in said
 
 
 async def test_claude_desktop_is_told_in_the_folder_of_its_system(tmp_path: Path) -> None:
