@@ -3,6 +3,7 @@
 The rooms, from the outside in; each knows only what is below it:
 
 * `commands`, `serve`, `caller`, `connect`, `demo`: the command line and the process.
+* `question`, `screen`, `gauges`, `placement`, `exits`, `manual`: what the commands do for people.
 * `doctor`, `machine`, `reach`, `findings`: a look at the whole chain, for people.
 * `http`, `messages_api`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.

@@ -12,22 +12,25 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.progress import is_notice
 from claude_max_mcp.wire import MAX_TIMEOUT, AskResult, Health, Json
 
 ERA = "2026-07-28"
 """The protocol version spoken: the first in which closing a call cancels it."""
 
 
-async def ask(url: str, token: str | None, arguments: Json, on_text: Callable[[str], None]) -> AskResult:
-    """Ask the server at `url`; `on_text` gets the text as it comes.
+async def ask(
+    url: str, token: str | None, arguments: Json, on_text: Callable[[str], None], on_notice: Callable[[str], None]
+) -> AskResult:
+    """Ask the server at `url`; `on_text` gets the text as it comes, `on_notice` why there is none yet.
 
     Raises:
-        ServiceError: the server is not running, or does not let us in.
+        ServiceError: the server is not running, does not let us in, or was lost.
     """
 
     async def on_progress(_: float, __: float | None, message: str | None) -> None:
         if message:
-            on_text(message)
+            (on_notice if is_notice(message) else on_text)(message)
 
     return AskResult.model_validate(await _call(url, token, "ask_claude", arguments, on_progress))
 
@@ -47,8 +50,11 @@ async def _call(url: str, token: str | None, tool: str, arguments: Json, on_prog
         ):
             result = await client.call_tool(tool, arguments, progress_callback=on_progress)  # pyright: ignore[reportArgumentType]
             return result.structured_content
-    except* httpx2.TransportError as group:
+    except* (httpx2.ConnectError, httpx2.ConnectTimeout) as group:
         message = f"The server is not running at {url}. Start it with `claude-max serve`; CLAUDE_MAX_URL names another."
+        raise ServiceError("internal", message) from group
+    except* httpx2.TransportError as group:
+        message = f"The server at {url} was lost while it was asked. `claude-max doctor` looks at the whole chain."
         raise ServiceError("internal", message) from group
     except* MCPError as group:
         raise ServiceError("internal", await _refusal(url, headers)) from group

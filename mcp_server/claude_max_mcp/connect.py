@@ -45,12 +45,19 @@ class Recipe:
     """A text to copy.
 
     Attributes:
-        where: what it is and where it belongs, for a person.
+        place: what it is and where it belongs, for a person.
         text: a command, or JSON.
+        also: what else is to be done, or will happen; empty if nothing.
     """
 
-    where: str
+    place: str
     text: str
+    also: str = ""
+
+    @property
+    def where(self) -> str:
+        """All that a person who copies it must know."""
+        return f"{self.place} {self.also}".rstrip()
 
 
 def recipes(client: Client, server: Server) -> list[Recipe]:
@@ -72,7 +79,7 @@ def _claude_code(server: Server) -> list[Recipe]:
     command = ["claude", "mcp", "add", "--transport", "http", "--scope", "user", NAME, server.url, *shown]
     entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
     return [
-        Recipe(f"Run this once.{_set(server)}", shlex.join(command)),
+        Recipe("Run this once.", shlex.join(command), _set(server)),
         Recipe("Or put this into .mcp.json of a project.", _json({"mcpServers": {NAME: entry}})),
     ]
 
@@ -82,23 +89,25 @@ def _vscode(server: Server) -> Recipe:
     asks = server.locked and server.token is None
     question = {"type": "promptString", "id": QUESTION, "description": "Token of claude-max", "password": True}
     entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
-    where = "Put this into .vscode/mcp.json of a project." + (" VS Code asks for the token once." if asks else "")
-    return Recipe(where, _json({**_if_any("inputs", [question] if asks else []), "servers": {NAME: entry}}))
+    text = _json({**_if_any("inputs", [question] if asks else []), "servers": {NAME: entry}})
+    also = "VS Code asks for the token once." if asks else ""
+    return Recipe("Put this into .vscode/mcp.json of a project.", text, also)
 
 
 def _cursor(server: Server) -> Recipe:
     entry = {"url": server.url, **_if_any("headers", _headers(server, f"${{env:{VARIABLE}}}"))}
-    return Recipe(f"Put this into ~/.cursor/mcp.json.{_set(server)}", _json({"mcpServers": {NAME: entry}}))
+    return Recipe("Put this into ~/.cursor/mcp.json.", _json({"mcpServers": {NAME: entry}}), _set(server))
 
 
 def _claude_desktop(server: Server) -> Recipe:
     program, *arguments = server.command
     entry = {"command": program, "args": [*arguments, "serve", "--transport", "stdio"]}
-    where = (
-        "Put this into claude_desktop_config.json (Settings, Developer, Edit Config). Claude Desktop takes no local "
-        "address: it starts a server of its own, which needs no token and uses the login of `claude-max login`."
+    place = "Put this into claude_desktop_config.json (Settings, Developer, Edit Config)."
+    also = (
+        "Claude Desktop takes no local address: it starts a server of its own, which needs no token and uses the "
+        "login of `claude-max login`."
     )
-    return Recipe(where, _json({"mcpServers": {NAME: entry}}))
+    return Recipe(place, _json({"mcpServers": {NAME: entry}}), also)
 
 
 def _headers(server: Server, reference: str) -> dict[str, str]:
@@ -110,7 +119,7 @@ def _set(server: Server) -> str:
     if not server.locked or server.token is not None:
         return ""
     value = f': export {VARIABLE}="$(cat {shlex.quote(str(server.token_file))})"' if server.token_file else "."
-    return f" Set {VARIABLE} where the client starts{value}"
+    return f"Set {VARIABLE} where the client starts{value}"
 
 
 def _if_any(name: str, value: Any) -> dict[str, Any]:

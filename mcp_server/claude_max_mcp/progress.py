@@ -6,6 +6,7 @@ joined. The first delta of a block goes out at once, so that joining costs no ti
 
 import json
 import math
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -107,6 +108,14 @@ def _as_text(event: Json) -> str | None:
         seconds = event["delay_ms"] / 1000
         return f"[{event['error']}: trying again in {seconds:.1f} s, {event['attempt']} of {event['max_retries']}]\n"
     return None
+
+
+def is_notice(message: str) -> bool:
+    """Whether a message of the kind `text` is no part of the answer but says that the CLI tries again."""
+    return _NOTICE.fullmatch(message) is not None
+
+
+_NOTICE = re.compile(r"\[[\w ]+: trying again in [\d.]+ s, \d+ of \d+\]\n")
 
 
 def _join(first: Json, second: Json) -> Json | None:

@@ -102,7 +102,7 @@ async def test_ask_offline_needs_no_server(said: Said) -> None:
 @pytest.mark.parametrize("command", ["ask nobody", "status of nobody"])
 async def test_without_a_server_a_command_says_that_it_is_not_running(said: Said, command: str) -> None:
     code, out, err = said[command]
-    assert (code, out) == (1, "")
+    assert (code, out) == (6, "")
     sentence = " ".join(err.split())
     assert "not running at http://127.0.0.1:1/mcp" in sentence and "claude-max serve" in sentence
     assert "Traceback" not in err
@@ -126,6 +126,6 @@ async def test_a_token_is_needed_where_there_is_one_and_is_shown_nowhere(tmp_pat
         without = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port)
         with_it = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port, CLAUDE_MAX_TOKEN=token)
         command_line = await anyio.Path(f"/proc/{server.process.pid}/cmdline").read_text()
-    assert without[0] == 1 and "token" in without[2].lower() and "Traceback" not in without[2]
+    assert without[0] == 6 and "token" in without[2].lower() and "Traceback" not in without[2]
     assert with_it[0] == 0
     assert all(token not in text for text in (server.first_line, command_line, *with_it[1:]))

@@ -116,7 +116,7 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, out, err = await run(tmp_path, "serve", "--offline", "--port", port)
-    assert (code, out) == (1, "")
+    assert (code, out) == (6, "")
     said = " ".join(err.split())
     assert said.startswith(f"Port {port} on 127.0.0.1 cannot be used (Address already in use).")
     assert "--port" in said and "Traceback" not in said
