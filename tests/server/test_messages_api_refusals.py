@@ -97,7 +97,11 @@ async def test_what_cannot_be_honoured_is_refused_by_its_name(house: House, give
 
 
 def test_the_readme_says_what_becomes_of_each_field() -> None:
-    table = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").partition("| of a request |")[2]
+    table = (
+        (Path(__file__).parents[2] / "docs" / "messages-api.md")
+        .read_text(encoding="utf-8")
+        .partition("| of a request |")[2]
+    )
     for name in CARRIED | LEFT_OUT | NO_CHANGE.keys():
         assert f"`{name}" in table.partition("\n\n")[0], name
 
