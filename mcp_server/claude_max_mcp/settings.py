@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """The `claude` binary, instead of the one bundled with `claude-agent-sdk`."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look."""
+    log_level: Literal["info", "warning", "error"] = "info"
+    """What is logged: `info` is one line for each request that ends, and what goes wrong."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod
