@@ -71,11 +71,11 @@ class Conversation:
             ClaudeMaxError: there is no answer; the conversation is of no more use.
         """
         worker = self.loan.worker
-        if not self.said and (trace := telling()):
-            await worker.control(*trace)
         if self.pending:
             await worker.give({name: as_mcp_result(result) for name, result in results(message).items()})
         elif not self.said:
+            if trace := telling():
+                await worker.control(*trace)
             await worker.say(message["content"])
         self.said = False
         answer = await Turn(worker, on_event, own=self.own, structured=self.structured).read()

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.beside import beside
-from claude_max_mcp.pool import Pool
 from claude_max_mcp.standin import Reply, StandIn
 from tests.house import House, serving
-from tests.server.forge import Forge
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana.json"
 
