@@ -1,7 +1,7 @@
 """Where a request belongs in the caller's OpenTelemetry trace, and how the CLI is told.
 
 In: what a caller sent along (`traceparent`, as W3C writes it). Out: the trace that is current in a block, and what
-makes the CLI send it on to Anthropic as that header. Without a tracer configured nothing of this happens. HTTP, MCP
+makes the CLI send it on to Anthropic as that header; without a tracer configured, the CLI is told nothing. HTTP, MCP
 and what a span holds it does not know.
 """
 
@@ -28,9 +28,6 @@ def traced() -> bool:
 @contextmanager
 def continued(carrier: Mapping[str, str]) -> Generator[None]:
     """Let what happens in the block belong to the trace that `carrier` names; one that is malformed names none."""
-    if not traced():
-        yield
-        return
     token = context.attach(propagate.extract(carrier))
     try:
         yield

@@ -10,6 +10,7 @@ from claude_max_mcp.logs import JsonLines
 from tests.house import House
 from tests.server import program
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 SECRET = "the password is swordfish"
 
 
@@ -23,7 +24,7 @@ async def said(server: program.Server) -> str:
 
 async def ask(server: program.Server) -> httpx2.Response:
     async with httpx2.AsyncClient(timeout=30) as http:
-        headers = {"x-request-id": "forged\tid"}
+        headers = {"x-request-id": "forged\tid", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
         return await http.post(f"{server.url}/claude", json={"prompt": SECRET, "model": "opus"}, headers=headers)
 
 
@@ -36,6 +37,7 @@ async def test_a_request_is_one_line_of_json_with_its_id_and_no_word_of_it(tmp_p
     assert (line["level"], line["model"], line["outcome"]) == ("INFO", "claude-opus-5-5", "answered")
     assert line["duration_ms"] >= line["first_text_ms"] > 0
     assert line["input_tokens"] > 0 and line["output_tokens"] > 0
+    assert line["trace_id"] == TRACE
     assert line["at"].endswith("+00:00")
     assert "swordfish" not in text and reply.json()["response"] not in text and "forged" not in text
 
