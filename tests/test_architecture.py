@@ -112,9 +112,12 @@ def test_who_runs_is_decided_without_knowing_of_claude_or_mcp(name: str) -> None
 
 
 BELOW_MCP = ["service", "conversations", "turn", "message", "failures", "models", "knowledge", "login", "worker"]
+LOOKING_ON = ["journal", "metrics", "spans", "logs", "tracing"]
 
 
-@pytest.mark.parametrize("name", [*BELOW_MCP, "protocol", "wire", "errors", "settings", "progress", "beside"])
+@pytest.mark.parametrize(
+    "name", [*BELOW_MCP, *LOOKING_ON, "protocol", "wire", "errors", "settings", "progress", "beside"]
+)
 def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None:
     names = anywhere(SERVER_MODULES[name])
     assert not any(mentions(names, package) for package in ("mcp", "mcp_types", "starlette", "uvicorn", "httpx2"))
@@ -125,11 +128,11 @@ ROOMS = [
     {"__main__", "commands", "serve", "caller", "demo", "connect", "doctor", "machine", "reach", "findings"}
     | {"exits", "gauges", "manual", "placement", "question", "screen"},
     {"http", "messages_api", "door", "disconnects", "listener", "tools", "progress"},
-    {"service", "knowledge", "sessions", "scratch", "journal"},
+    {"service", "knowledge", "sessions", "scratch", "journal", "metrics", "spans", "logs"},
     {"conversations", "login", "models", "turn", "message", "failures"},
     {"admission", "pool"},
     {"worker", "launch", "protocol"},
-    {"wire", "errors", "settings", "tokens"},
+    {"wire", "errors", "settings", "tokens", "tracing"},
 ]
 """From the outside in, as the package's docstring lists them."""
 

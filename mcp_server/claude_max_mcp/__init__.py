@@ -7,6 +7,7 @@ The rooms, from the outside in; each knows only what is below it:
 * `doctor`, `machine`, `reach`, `findings`: a look at the whole chain, for people.
 * `http`, `messages_api`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
+* `journal`, `metrics`, `spans`, `logs`, `tracing`: what became of requests, for those who look on.
 * `conversations`, `conversation`, `history`, `transcript`, `caller_tools`: live conversations and how they begin.
 * `models`, `turn`, `merging`, `message`, `failures`: a request's options, its answer, its error.
 * `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.

@@ -81,11 +81,12 @@ def serve_command(
     offline: Offline = False,
 ) -> None:
     """Serve MCP until it is stopped."""
-    from claude_max_mcp.serve import configure_logging, serve
+    from claude_max_mcp.logs import configure_logging
+    from claude_max_mcp.serve import serve
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = _settings(**given)
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.log_level)
     _run(partial(serve, settings, transport, offline=offline))
 
 

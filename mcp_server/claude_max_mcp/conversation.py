@@ -26,6 +26,7 @@ from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
 from claude_max_mcp.pool import Loan, Pool
 from claude_max_mcp.protocol import Account, Initialized, Json
+from claude_max_mcp.tracing import telling, told
 from claude_max_mcp.transcript import write_transcript
 from claude_max_mcp.turn import Answer, OnEvent, Turn
 from claude_max_mcp.wire import AskRequest, BilledTo
@@ -73,6 +74,8 @@ class Conversation:
         if self.pending:
             await worker.give({name: as_mcp_result(result) for name, result in results(message).items()})
         elif not self.said:
+            if trace := telling():
+                await worker.control(*trace)
             await worker.say(message["content"])
         self.said = False
         answer = await Turn(worker, on_event, own=self.own, structured=self.structured).read()
@@ -213,7 +216,7 @@ def _going_on(launch: Launch, request: AskRequest, folder: Path) -> Launch:
         launch,
         model=model,
         further=(*launch.further, *arguments, *further),
-        environment={**launch.environment, **own, **environment},
+        environment={**launch.environment, **own, **environment, **told()},
     )
 
 

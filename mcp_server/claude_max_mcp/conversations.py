@@ -21,7 +21,7 @@ from claude_max_mcp.history import fingerprint
 from claude_max_mcp.knowledge import UNPROVEN_BY, Knowledge, rate_limit
 from claude_max_mcp.launch import Launch
 from claude_max_mcp.login import Payer
-from claude_max_mcp.pool import Pool, PoolStats
+from claude_max_mcp.pool import Pool, PoolHistory, PoolStats
 from claude_max_mcp.turn import Answer, OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
 from claude_max_mcp.worker import started
@@ -101,6 +101,10 @@ class Conversations:
     @property
     def pool(self) -> PoolStats:
         return self._pool.stats
+
+    @property
+    def pool_history(self) -> PoolHistory:
+        return self._pool.history
 
     @property
     def pids(self) -> set[int]:

@@ -14,12 +14,14 @@ from typing import Any
 
 import anyio
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from prometheus_client.exposition import choose_encoder
 from pydantic_core import from_json
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from claude_max_mcp.beside import beside
 from claude_max_mcp.disconnects import Disconnects, cancel_when_gone
@@ -29,12 +31,14 @@ from claude_max_mcp.listener import listening
 from claude_max_mcp.messages_api import messages_routes
 from claude_max_mcp.service import Service
 from claude_max_mcp.tools import caller_of, mcp_server
+from claude_max_mcp.tracing import continued
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
 ENDPOINTS = {
     "/mcp": "MCP over streamable HTTP, with the tools ask_claude and health",
     "/health": "GET: how the service is",
     "/requests": "GET: what became of the latest requests, in numbers",
+    "/metrics": "GET: the service in numbers, for Prometheus",
     "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
     "/v1/messages": "POST: the Messages API, for SDKs that speak it, where CLAUDE_MAX_MESSAGES_API=1 turns it on",
     "/": "this page",
@@ -62,13 +66,14 @@ async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -
         Route("/", _index),
         Route("/health", _health(service)),
         Route("/requests", _requests(service)),
+        Route("/metrics", _metrics(service)),
         Route("/claude", _claude(service), methods=["POST"]),
         Route("/mcp", StreamableHTTPASGIApp(sessions)),
         *messages_routes(service),
     ]
     settings = service.settings
     door = Door(
-        Disconnects(Starlette(routes=routes)),
+        _traced(Disconnects(Starlette(routes=routes))),
         token=settings.token.get_secret_value() if settings.token else None,
         hosts=settings.allowed_hosts,
         origins=settings.allowed_origins,
@@ -108,6 +113,24 @@ def _requests(service: Service) -> Callable[[Request], Any]:
     return requests
 
 
+def _metrics(service: Service) -> Callable[[Request], Any]:
+    async def metrics(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(service.metrics.registry), headers={"Content-Type": media_type})
+
+    return metrics
+
+
+def _traced(app: ASGIApp) -> ASGIApp:
+    """The same, each request in the trace that its `traceparent` names."""
+
+    async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+        with continued(Headers(scope=scope)):
+            await app(scope, receive, send)
+
+    return traced
+
+
 def _alive(report: Health) -> dict[str, Any]:
     """What anybody may know: nothing of the account, its limits or its errors."""
     told = report.model_dump(include={"status", "claude_cli", "workspace_root", "purpose", "message"})
@@ -144,8 +167,11 @@ def _arguments(body: bytes) -> dict[str, Any]:
 
 def _answer(result: AskResult) -> JSONResponse:
     body = {"response": result.response, "model": result.model, "success": result.success}
+    # Always our own: an id that the caller sent is not taken over, so nobody can write into the logs.
+    headers = {"X-Request-Id": result.request_id} if result.request_id else {}
     if result.error is None:
-        return JSONResponse(body)
-    headers = {"Retry-After": str(round(result.error.retry_after))} if result.error.retry_after else None
+        return JSONResponse(body, headers=headers)
+    if result.error.retry_after:
+        headers["Retry-After"] = str(round(result.error.retry_after))
     error = result.error.model_dump(mode="json")
     return JSONResponse({**body, "error": error}, status_code=result.error.status, headers=headers)

@@ -55,6 +55,15 @@ class PoolStats:
     leased: int
 
 
+@dataclass
+class PoolHistory:
+    """What became of workers since the pool was made: how many started, were replaced untaken, failed."""
+
+    started: int = 0
+    replaced: int = 0
+    failed: int = 0
+
+
 @dataclass(eq=False)
 class _Slot(Generic[W]):
     worker: W
@@ -117,6 +126,7 @@ class Pool(Generic[W]):
         self._size = 0
         self._starting = 0
         self._reported = ""
+        self.history = PoolHistory()
 
     @property
     def stats(self) -> PoolStats:
@@ -159,6 +169,7 @@ class Pool(Generic[W]):
         """Replace the workers that stand ready: what they knew when they started no longer holds."""
         while self._idle:
             self._idle.popleft().retired.set()
+            self.history.replaced += 1
         self._fill()
 
     async def _take(self, start: Start[W] | None) -> _Slot[W]:
@@ -171,6 +182,7 @@ class Pool(Generic[W]):
                 self._tasks.start_soon(self._fill_later)
                 return slot
             slot.retired.set()
+            self.history.replaced += 1
         waiter = _Waiter[W]()
         if start is None:
             self._waiters.append(waiter)
@@ -249,6 +261,7 @@ class Pool(Generic[W]):
     @contextmanager
     def _known(self, worker: W) -> Generator[None]:
         self._workers.add(worker)
+        self.history.started += 1
         try:
             yield
         finally:
@@ -282,10 +295,12 @@ class Pool(Generic[W]):
             # Too old, broken down, or the pool is closing: from here on nobody may take it.
             if untaken := slot in self._idle:
                 self._idle.remove(slot)
+                self.history.replaced += 1
         if not untaken:
             await slot.retired.wait()
 
     def _report(self, error: Exception) -> None:
+        self.history.failed += 1
         if str(error) == self._reported:
             return  # a binary that is missing is missing every second: said once
         self._reported = str(error)

@@ -1,11 +1,9 @@
 """Run the service until a signal ends it.
 
 In: settings, and whether the stand-in answers instead of Claude. Out: MCP over HTTP or stdio. It owns the process:
-signals, logging, the order in which things stop.
+signals, the order in which things stop.
 """
 
-import json
-import logging
 import os
 import resource
 import signal
@@ -24,6 +22,7 @@ from claude_max_mcp.beside import beside
 from claude_max_mcp.errors import ServiceError, invalid
 from claude_max_mcp.http import served
 from claude_max_mcp.listener import bind
+from claude_max_mcp.logs import log_request
 from claude_max_mcp.service import Service
 from claude_max_mcp.settings import Settings, cli_environment
 from claude_max_mcp.stdio import claimed_stdin, lines
@@ -102,6 +101,7 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
     url = f"http://{_printable(settings.host)}:{listener.getsockname()[1]}"
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with Service.running(settings, environment) as service, served(service, listener, grace=GRACE):
+            service.journal.listen(log_request)
             answering = "the offline stand-in answers, not Claude" if offline else (await service.health()).message
             _say(f"claude-max serves MCP at {url}/mcp, health at {url}/health ({answering})")
             if new is not None:
@@ -113,6 +113,7 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
 
 async def _serve_stdio(settings: Settings, environment: Mapping[str, str]) -> None:
     async with Service.running(settings, environment) as service:
+        service.journal.listen(log_request)
         server = mcp_server(service)
         with anyio.CancelScope() as scope, claimed_stdin() as stdin:
             async with beside(partial(_cancel_on_signal, scope)):
@@ -138,19 +139,3 @@ def _printable(host: str) -> str:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"at": self.formatTime(record), "level": record.levelname, "logger": record.name}
-        return json.dumps({**line, "message": record.getMessage()})
-
-
-def configure_logging(log_format: Literal["console", "json"]) -> None:
-    """Log to standard error; standard output belongs to MCP over stdio."""
-    handler = logging.StreamHandler()
-    if log_format == "json":
-        handler.setFormatter(_JsonLines())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -17,10 +17,13 @@ from claude_max_mcp.journal import Journal, Observed, new_id
 from claude_max_mcp.knowledge import Knowledge, rate_limit
 from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.login import look_up, signed_in
+from claude_max_mcp.metrics import Metrics
 from claude_max_mcp.models import cli_model
 from claude_max_mcp.scratch import scratch_folder
 from claude_max_mcp.sessions import Said, Session, Sessions
 from claude_max_mcp.settings import Settings
+from claude_max_mcp.spans import note, request_span
+from claude_max_mcp.tracing import spawned
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, Json, PoolState, Status
 from claude_max_mcp.workspace import Workspace
@@ -58,6 +61,8 @@ class Service:
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
         """What became of the latest requests."""
+        self.metrics = Metrics(self.journal, self.state, lambda: self._conversations.pool_history)
+        """The same and more, for Prometheus."""
         self._began = time.monotonic()
         self._looked_at = 0.0
 
@@ -108,10 +113,13 @@ class Service:
         """
         observed = Observed(request.model or self.settings.model, request_id or new_id())
         result = _cancelled()
-        try:
-            result = await self._ask(request, _both(observed.saw, on_event), remember, caller)
-        finally:
-            self.journal.add(observed.ended(result))
+        with request_span(request.model or self.settings.model) as span:
+            try:
+                result = await self._ask(request, _both(observed.saw, on_event), remember, caller)
+            finally:
+                entry = observed.ended(result)
+                note(span, entry, result)
+                self.journal.add(entry)
         return result.model_copy(update={"request_id": observed.request_id})
 
     async def _ask(self, request: AskRequest, on_event: OnEvent, remember: bool, caller: Hashable) -> AskResult:
@@ -144,6 +152,10 @@ class Service:
             await self.ask(PROBE)
         elif self._known.configured is False and time.monotonic() - self._looked_at > LOOK_AGAIN:
             await self._look_up()
+        return self.state()
+
+    def state(self) -> Health:
+        """How the service is, from what is known already."""
         status, message = self._verdict()
         known, talks = self._known, self._conversations
         pool = talks.pool
@@ -223,7 +235,7 @@ def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, 
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
     temporary.mkdir()
-    own = {**environment, **FIXED_ENVIRONMENT, "TMPDIR": str(temporary)}
+    own = {**environment, **FIXED_ENVIRONMENT, **spawned(), "TMPDIR": str(temporary)}
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
 
 

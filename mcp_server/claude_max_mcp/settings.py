@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """Whether the Messages API is served too, at `/v1/messages`, for SDKs that speak it."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look."""
+    log_level: Literal["info", "warning", "error"] = "info"
+    """What is logged: `info` is one line for each request that ends, and what goes wrong."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

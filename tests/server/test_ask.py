@@ -18,6 +18,7 @@ async def test_the_result_is_what_claude_said(house: House) -> None:
         "model": "claude-sonnet-5-5",
         "stop_reason": "end_turn",
         "session_id": IsStr(),
+        "request_id": IsStr(regex="[0-9a-f]{12}"),
         "usage": IsPartialDict(RECORDED_USAGE),
         "structured_output": None,
         "billed_to": "subscription",

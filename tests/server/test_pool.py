@@ -221,6 +221,7 @@ async def test_renewing_replaces_the_workers_that_stand_ready_and_leaves_the_lea
             pool.renew()
             await settled()
             assert forge.live == {taken.number, 4, 5}
+            assert (pool.history.started, pool.history.replaced, pool.history.failed) == (5, 2, 0)
             assert taken.alive
 
 
@@ -268,6 +269,7 @@ async def test_a_ready_worker_that_died_is_passed_over_and_replaced() -> None:
             assert worker.number == 2
             await settled()
             assert pool.stats == PoolStats(size=3, warm=2, starting=0, leased=1)
+            assert (pool.history.started, pool.history.replaced) == (4, 1)
         await settled()
         assert forge.live == {3, 4}
 
