@@ -15,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-docker conformance cli-check lint format types check bench lock clean ci
+.PHONY: help install demo test test-docker conformance bundle cli-check lint format types check bench lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,14 @@ test-docker: $(READY) ## build the image and test the service in a container (ne
 
 conformance: $(NODE_READY) ## run MCP's official conformance suite and the Inspector against the server (needs npm)
 	$(BIN)/pytest tests/conformance -rP
+
+bundle: $(NODE_READY) $(UV) ## build dist/claude-max.mcpb, for hosts that install bundles (needs npm)
+	rm -rf build/mcpb
+	mkdir -p build/mcpb dist
+	cp deploy/mcpb/manifest.json deploy/mcpb/main.py deploy/mcpb/pyproject.toml build/mcpb/
+	$(UV) build --quiet --wheel --no-create-gitignore --out-dir build/mcpb
+	.venv/node/node_modules/.bin/node .venv/node/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js \
+		pack build/mcpb dist/claude-max.mcpb
 
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .

@@ -123,7 +123,7 @@ def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None
 
 ROOMS = [
     {"__main__", "commands", "serve", "caller", "demo", "connect", "doctor", "machine", "reach", "findings"},
-    {"http", "door", "disconnects", "listener", "tools", "progress"},
+    {"http", "door", "disconnects", "listener", "tools", "resources", "progress"},
     {"service", "login", "knowledge", "sessions", "scratch", "journal"},
     {"conversations", "models", "turn", "message", "failures"},
     {"admission", "pool"},

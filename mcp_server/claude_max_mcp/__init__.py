@@ -4,7 +4,7 @@ The rooms, from the outside in; each knows only what is below it:
 
 * `commands`, `serve`, `caller`, `connect`, `demo`: the command line and the process.
 * `doctor`, `machine`, `reach`, `findings`: a look at the whole chain, for people.
-* `http`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
+* `http`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `resources`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
 * `conversations`, `conversation`, `history`, `transcript`, `caller_tools`: live conversations and how they begin.
 * `models`, `turn`, `merging`, `message`, `failures`: a request's options, its answer, its error.
