@@ -192,19 +192,6 @@ async def test_an_error_in_the_middle_of_an_answer_keeps_its_meaning(
         await agent.run("Hi")
 
 
-async def test_a_heartbeat_does_not_begin_an_answer_that_never_comes(agent: Agent, server: ScriptedServer) -> None:
-    async def fail(asked: Asked) -> Json:
-        await asked.emit({"type": "ping"})
-        return failure("usage_limit", "Wait.", status=429, retry_after=17)
-
-    server.script = fail
-    with pytest.raises(ModelRateLimitError) as caught:
-        async with agent.run_stream("Hi"):
-            pass
-    assert isinstance(caught.value, ModelHTTPError)
-    assert (caught.value.status_code, caught.value.retry_after) == (429, 17)
-
-
 async def test_a_timeout_of_the_server_is_a_timeout(agent: Agent, server: ScriptedServer) -> None:
     async def slow(asked: Asked) -> Json:
         return failure("timeout", "Nothing for 150 s.", status=504)
