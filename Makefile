@@ -6,6 +6,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
+NODE_READY := .venv/node/.installed
 
 # Neither the tests nor the demo may see, let alone use, the account of whoever runs make.
 unexport $(filter ANTHROPIC% CLAUDE%,$(.VARIABLES))
@@ -14,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-docker cli-check lint format types check bench lock clean ci
+.PHONY: help install demo test test-docker conformance bundle cli-check lint format types check bench lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -33,6 +34,17 @@ cli-check: $(READY) ## show what a new version of the CLI has changed, in a minu
 test-docker: $(READY) ## build the image and test the service in a container (needs Docker with compose)
 	$(BIN)/pytest tests/docker
 
+conformance: $(NODE_READY) ## run MCP's official conformance suite and the Inspector against the server (needs npm)
+	$(BIN)/pytest tests/conformance -rP
+
+bundle: $(NODE_READY) $(UV) ## build dist/claude-max.mcpb, for hosts that install bundles (needs npm)
+	rm -rf build/mcpb
+	mkdir -p build/mcpb dist
+	cp deploy/mcpb/manifest.json deploy/mcpb/main.py deploy/mcpb/pyproject.toml build/mcpb/
+	$(UV) build --quiet --wheel --no-create-gitignore --out-dir build/mcpb
+	.venv/node/node_modules/.bin/node .venv/node/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js \
+		pack build/mcpb dist/claude-max.mcpb
+
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -49,7 +61,7 @@ check: lint types ## all static checks
 bench: $(READY) ## run the benchmarks
 	@for file in benchmarks/*.py; do echo "$(BIN)/python $$file"; $(BIN)/python "$$file" || exit; done
 
-ci: ## what CI runs: the static checks, then the tests, in Docker too where there is an engine
+ci: ## what CI runs: static checks, tests; in Docker and for conformance too where there is an engine, or npm
 	bash .ci/run
 
 lock: $(UV) ## move every dependency to its newest version
@@ -73,6 +85,14 @@ $(READY): requirements.lock pyproject.toml provider/pyproject.toml | $(UV)
 	$(BIN)/python -c "" 2>/dev/null || $(UV) venv --clear .venv
 	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --editable . --editable ./provider
+	@touch $@
+
+# The registry's tools of `make conformance`, with a node of their own; pinned there, so no lock is needed.
+$(NODE_READY): tests/conformance/package.json | $(READY)
+	rm -rf .venv/node
+	mkdir -p .venv/node
+	cp $< .venv/node/
+	npm install --prefix .venv/node --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .uv/bin/uv:

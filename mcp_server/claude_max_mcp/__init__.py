@@ -5,7 +5,7 @@ The rooms, from the outside in; each knows only what is below it:
 * `commands`, `serve`, `caller`, `connect`, `demo`: the command line and the process.
 * `question`, `screen`, `gauges`, `placement`, `exits`, `manual`: what the commands do for people.
 * `doctor`, `machine`, `reach`, `findings`: a look at the whole chain, for people.
-* `http`, `messages_api`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `progress`: HTTP and MCP.
+* `http`, `messages_api`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `resources`, `progress`: HTTP and MCP.
 * `service`, `login`, `knowledge`: the service as a whole and what it knows of itself.
 * `journal`, `metrics`, `spans`, `logs`, `tracing`: what became of requests, for those who look on.
 * `conversations`, `conversation`, `history`, `transcript`, `caller_tools`: live conversations and how they begin.

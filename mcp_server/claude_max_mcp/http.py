@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import anyio
+from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from prometheus_client.exposition import choose_encoder
 from pydantic_core import from_json
@@ -59,9 +60,17 @@ async def served(service: Service, listener: socket.socket, *, grace: float = 0.
 
 
 @asynccontextmanager
-async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -> AsyncGenerator[ASGIApp]:
-    """The ASGI application of a running service, for the length of a block."""
-    sessions = StreamableHTTPSessionManager(mcp_server(service), max_request_body_size=MAX_BODY)
+async def application(
+    service: Service, *, body_seconds: float = BODY_SECONDS, mcp: Server[Any] | None = None
+) -> AsyncGenerator[ASGIApp]:
+    """The ASGI application of a running service, for the length of a block.
+
+    Args:
+        service: what answers.
+        body_seconds: within which a request's body must be there.
+        mcp: another MCP server at `/mcp`, by which tests show what all of them get from this one's HTTP.
+    """
+    sessions = StreamableHTTPSessionManager(mcp or mcp_server(service), max_request_body_size=MAX_BODY)
     routes = [
         Route("/", _index),
         Route("/health", _health(service)),

@@ -1,11 +1,11 @@
 """Progress messages: at most 20 a second for each call, nothing lost, order kept, the last one before the result.
 
 In: stream events, as fast as they come. Out: messages, where deltas of one block that come close together are
-joined. The first delta of a block goes out at once, so that joining costs no time to the first text.
+joined. The first delta of a block goes out at once, so that joining costs no time to the first text. In silence a
+heartbeat goes out, for clients that give up a call of which they hear nothing for a minute.
 """
 
 import json
-import math
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -23,6 +23,9 @@ MOST_PER_SECOND = 20
 DELTA_INTERVAL = 1 / 15
 """Seconds between two deltas; what is left of the 20 serves the events between blocks."""
 
+HEARTBEAT = 15.0
+"""Seconds of silence after which a heartbeat goes out: progress without a message, or as events the API's `ping`."""
+
 JOINED = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 """Deltas that can be joined, and the field that holds their text."""
 
@@ -33,11 +36,13 @@ class Progress:
     def __init__(self, report: Report, stream: Literal["text", "events"]) -> None:
         self._report = report
         self._render = _as_event if stream == "events" else _as_text
+        self._heartbeat = _as_event({"type": "ping"}) if stream == "events" else None
         self._pending: deque[Json] = deque()
         self._changed = anyio.Event()
         self._finished = False
         self._sent: deque[float] = deque(maxlen=MOST_PER_SECOND)
         self._last_delta = -DELTA_INTERVAL
+        self._last_message = anyio.current_time()
         self._count = 0
 
     def add(self, event: Json) -> None:
@@ -60,26 +65,32 @@ class Progress:
         while True:
             if self._finished and not self._pending:
                 return
-            wait = self._due() - anyio.current_time() if self._pending else math.inf
-            if wait <= 0:
-                await self._send(self._pending.popleft())
-            else:
+            if (wait := self._due() - anyio.current_time()) > 0:
                 with anyio.move_on_after(wait):
                     await self._changed.wait()
+            elif self._pending:
+                await self._send(self._pending.popleft())
+            else:
+                await self._tell(self._heartbeat)
 
     def _due(self) -> float:
-        """When the oldest pending event may go: a delta that may still grow waits its interval."""
+        """When the oldest pending event may go, or else a heartbeat: a delta that may still grow waits its interval."""
+        if not self._pending:
+            return self._last_message + HEARTBEAT
         growing = len(self._pending) == 1 and not self._finished and self._pending[0]["type"] == "content_block_delta"
         due = self._last_delta + DELTA_INTERVAL if growing else 0.0
         return max(due, self._sent[0] + 1.0) if len(self._sent) == MOST_PER_SECOND else due
 
     async def _send(self, event: Json) -> None:
-        now = anyio.current_time()
-        self._sent.append(now)
         if event["type"] == "content_block_delta":
-            self._last_delta = now
+            self._last_delta = anyio.current_time()
+        await self._tell(self._render(event))
+
+    async def _tell(self, message: str | None) -> None:
+        self._last_message = anyio.current_time()
+        self._sent.append(self._last_message)
         self._count += 1
-        await self._report(self._count, None, self._render(event))
+        await self._report(self._count, None, message)
 
     def _wake(self) -> None:
         self._changed.set()

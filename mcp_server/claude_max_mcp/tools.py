@@ -1,20 +1,22 @@
-"""The MCP server: the tools `ask_claude` and `health`.
+"""The MCP server: the tools `ask_claude` and `health`, and what `resources` adds.
 
 In: a `Service`. Out: a low-level MCP server that any transport can run. It turns arguments into requests, events
 into progress messages and results into tool results; what is behind the service it does not know.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import anyio
-from mcp.server import CacheHint, Server
+from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
     CallToolRequestParams,
     CallToolResult,
+    Icon,
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
@@ -27,23 +29,41 @@ from claude_max_mcp.beside import beside
 from claude_max_mcp.disconnects import gone
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.progress import reporting
+from claude_max_mcp.resources import CACHE_HINTS, handlers
 from claude_max_mcp.service import Service
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Health, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
+DESCRIPTION = "Ask Claude through the owner's own Claude subscription, answered by the official claude CLI."
+
 INSTRUCTIONS = """\
-Ask Claude with `ask_claude`: give `prompt`, and `model` (sonnet, opus or haiku) if it matters. The answer is paid \
-for by the owner's own Claude subscription. `health` says whether the service works and how much of the \
-subscription's limits is used; it spends nothing."""
+Use `ask_claude` for a second opinion, for a task that suits another Claude model, or to hand over work whose details \
+need not fill this conversation. Claude sees nothing of this conversation: put the question and everything that it \
+needs into `prompt`. To go on with an answer, send its `session_id` with the next `prompt`. An answer can take \
+minutes. When a result has an `error`, its `message` says what to do; `retryable` false means that asking again will \
+not help. The owner's Claude subscription pays, and its usage is limited: `health` says how much is used, and spends \
+nothing itself."""
+
+_DRAWING = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><rect width='24' height='24' rx='6' fill='#b3543a'/>"
+    "<path d='M6 6h12v8h-6l-4 4v-4H6z' fill='#fff'/></svg>"
+)
+ICON = Icon(
+    src="data:image/svg+xml;base64," + b64encode(_DRAWING.encode()).decode(), mime_type="image/svg+xml", sizes=["any"]
+)
 
 ASK_CLAUDE = Tool(
     name="ask_claude",
     title="Ask Claude",
+    icons=[ICON],
     description=(
-        "Ask Claude one question and get the answer. Give `prompt` for plain text, or `messages` as in the "
-        "Anthropic Messages API. The text arrives piece by piece as progress messages, then whole as the result. "
-        "A failure is a result with `error`: its `message` says what to do next."
+        "Ask another Claude one question and wait for the answer: a second opinion, a review, a text, a translation, "
+        "an analysis of an image. It knows nothing but what you send, and acts on nothing: it has no tools and no "
+        'files, unless you give `tools` or `workspace="read"`. `prompt` is all that most questions need; `messages` '
+        "takes a whole conversation as in the Anthropic Messages API. Exactly one of the two is needed. The answer is "
+        "`response`; to go on with it, send its `session_id` with your next `prompt`. Expect seconds to minutes. A "
+        "failure is a result with `error`: its `message` says what to do next."
     ),
     input_schema=AskRequest.model_json_schema(),
     output_schema=AskResult.model_json_schema(),
@@ -59,9 +79,11 @@ ASK_CLAUDE = Tool(
 HEALTH = Tool(
     name="health",
     title="Health",
+    icons=[ICON],
     description=(
-        "How the service is: the CLI, the login (configured or proven), who pays, the usage limits, the queue. "
-        "Spends nothing unless `probe` is true, which asks the smallest model for one word."
+        "How the service is: the CLI, the login (configured or proven), who pays, how much of the subscription's "
+        "usage limits is used and when they reset, the queue. Call it when `ask_claude` fails, or before a lot of "
+        "work. Answers at once and spends nothing unless `probe` is true."
     ),
     input_schema={
         "type": "object",
@@ -69,13 +91,15 @@ HEALTH = Tool(
             "probe": {
                 "type": "boolean",
                 "default": False,
-                "description": "Prove the login by asking one word.",
+                "description": "true: also prove the login, by asking the smallest model for one word.",
             }
         },
         "additionalProperties": False,
     },
     output_schema=Health.model_json_schema(),
-    annotations=ToolAnnotations(title="Health", read_only_hint=True, idempotent_hint=True, open_world_hint=False),
+    annotations=ToolAnnotations(
+        title="Health", read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    ),
 )
 
 
@@ -99,10 +123,13 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         "claude-max",
         title="Claude Max",
         version=version("claude-max-mcp"),
+        description=DESCRIPTION,
         instructions=INSTRUCTIONS,
-        cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="private")},
+        icons=[ICON],
+        cache_hints=CACHE_HINTS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        **handlers(service),
     )
 
 

@@ -43,39 +43,59 @@ class OutputConfig(_Strict):
 class AskRequest(_Strict):
     """The arguments of `ask_claude`."""
 
-    prompt: Annotated[str | None, Field(description="Text for Claude, taken verbatim.")] = None
+    prompt: Annotated[
+        str | None, Field(description="The question and all that it needs, as plain text; it arrives verbatim.")
+    ] = None
     messages: Annotated[
         list[Json] | None,
-        Field(description="A conversation as in the Messages API, instead of `prompt`."),
+        Field(
+            description="Instead of `prompt`: a conversation as in the Messages API; images and documents can be in it."
+        ),
     ] = None
     system: Annotated[
-        str | list[Json] | None, Field(description="The system prompt: text, or Messages API text blocks.")
+        str | list[Json] | None, Field(description="Who Claude is to be and how to answer: text, or text blocks.")
     ] = None
     model: Annotated[
         str | None,
         Field(
-            description="`sonnet`, `opus`, `haiku`, or a full model id.",
+            description="`sonnet` (balanced), `opus` (most capable), `haiku` (fastest), or a full model id.",
             max_length=200,
             pattern=r"^[\w.:@\[\]/-]+$",
         ),
     ] = None
-    tools: Annotated[list[Json] | None, Field(description="Tools that the caller will run itself.")] = None
-    tool_choice: Annotated[Json | None, Field(description="As in the Messages API.")] = None
-    thinking: Annotated[Thinking | None, Field(description="As in the Messages API.")] = None
-    output_config: Annotated[OutputConfig | None, Field(description="`effort` and `format`.")] = None
-    output_schema: Annotated[Json | None, Field(description="Short for `output_config.format`.")] = None
-    max_tokens: Annotated[int | None, Field(description="The most tokens to answer with.", ge=1)] = None
+    tools: Annotated[
+        list[Json] | None,
+        Field(
+            description="Tools that you run yourself: on `stop_reason` `tool_use`, send their results in `messages`."
+        ),
+    ] = None
+    tool_choice: Annotated[Json | None, Field(description='`{"type": "auto"}` or `{"type": "none"}`.')] = None
+    thinking: Annotated[
+        Thinking | None, Field(description="As in the Messages API. Default: what the CLI gives the model.")
+    ] = None
+    output_config: Annotated[
+        OutputConfig | None, Field(description="`effort` (how hard Claude works), and `format` as in the Messages API.")
+    ] = None
+    output_schema: Annotated[
+        Json | None, Field(description="A JSON schema for the answer, which then comes as `structured_output`.")
+    ] = None
+    max_tokens: Annotated[
+        int | None, Field(description="The most tokens to answer with. Default: what the model can.", ge=1)
+    ] = None
     session_id: Annotated[
         str | None,
-        Field(description="Go on with an earlier answer's conversation; its `system` and `model` stay unless given."),
+        Field(description="An earlier answer's, to go on with it; its `system` and `model` stay unless given."),
     ] = None
     workspace: Annotated[
-        Literal["none", "read"], Field(description="`read` lets Claude read the server's workspace folder.")
+        Literal["none", "read"],
+        Field(description="`read` lets Claude read and search the folder that the server's owner opened."),
     ] = "none"
-    timeout: Annotated[float | None, Field(description="Seconds until giving up.", gt=0, le=MAX_TIMEOUT)] = None
+    timeout: Annotated[
+        float | None, Field(description="Seconds until giving up. Default: the server's.", gt=0, le=MAX_TIMEOUT)
+    ] = None
     stream: Annotated[
         Literal["text", "events"],
-        Field(description="What progress messages hold: text, or raw stream events as JSON."),
+        Field(description="What progress messages hold: text or, for programs, raw stream events as JSON."),
     ] = "text"
 
     @model_validator(mode="before")
@@ -241,12 +261,12 @@ class ErrorInfo(_Strict):
     """A typed error, for programs; `message` is for people."""
 
     code: Code
-    message: str
-    status: int
-    retryable: bool
-    retry_after: float | None = None
-    resets_at: int | None = None
-    request_id: str | None = None
+    message: str = Field(description="What happened and what to do next.")
+    status: int = Field(description="The HTTP status that says the same.")
+    retryable: bool = Field(description="Whether the same request may succeed later.")
+    retry_after: float | None = Field(default=None, description="Seconds to wait before that.")
+    resets_at: int | None = Field(default=None, description="When the limit opens anew, in seconds since 1970.")
+    request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
 
     @classmethod
     def of(cls, error: ClaudeMaxError) -> "ErrorInfo":
@@ -268,18 +288,18 @@ BilledTo: TypeAlias = Literal["subscription", "api_key"]
 class AskResult(_Strict):
     """What `ask_claude` answers with."""
 
-    success: bool
+    success: bool = Field(description="Whether there is an answer; if not, `error` says why.")
     response: str = Field(default="", description="Claude's text.")
     model: str | None = Field(default=None, description="The model that answered.")
-    stop_reason: str | None = None
-    session_id: str | None = None
+    stop_reason: str | None = Field(default=None, description="Why it ended: `end_turn`, `max_tokens`, `tool_use`, …")
+    session_id: str | None = Field(default=None, description="Send it with the next `prompt` to go on with this.")
     request_id: str | None = Field(default=None, description="This server's id of the request, as in its logs.")
     usage: Json | None = Field(default=None, description="Token counts, as in the Messages API.")
     message: Json | None = Field(default=None, description="The whole Messages API message.")
-    structured_output: Any = None
-    billed_to: BilledTo | None = None
+    structured_output: Any = Field(default=None, description="The answer as data, where a schema was given.")
+    billed_to: BilledTo | None = Field(default=None, description="Who pays.")
     rate_limit: RateLimit | None = None
-    duration_ms: int = 0
+    duration_ms: int = Field(default=0, description="Milliseconds from the question to the whole answer.")
     error: ErrorInfo | None = None
 
     @classmethod

@@ -101,8 +101,9 @@ async def _next_event(answer: Answer) -> Json | None:
     """The next event that the SDK knows; `None` at the end."""
     async for piece in answer:
         event = cast(Json, json.loads(piece))
-        # An error is reported by the result, which knows more about it.
-        if event["type"] not in ("retry", "error"):
+        # An error is reported by the result, which knows more about it. A ping shows only that the server is there, and
+        # may come before an error, whose status must still be the response's.
+        if event["type"] not in ("retry", "error", "ping"):
             return event
         logger.info("Claude does not answer yet: %s", piece)
     return None

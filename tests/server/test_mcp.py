@@ -134,7 +134,7 @@ async def test_there_are_exactly_two_tools_and_all_is_said_about_them(house: Hou
     assert hints == (False, False, True)
     assert (health.annotations.read_only_hint, health.annotations.idempotent_hint) == (True, True)
     for tool in (ask, health):
-        assert tool.title and tool.description and tool.output_schema
+        assert tool.title and tool.description and tool.output_schema and tool.icons
         Draft202012Validator.check_schema(tool.input_schema)
         Draft202012Validator.check_schema(tool.output_schema)
         assert tool.input_schema["type"] == tool.output_schema["type"] == "object"

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from pydantic_core import from_json
 
-from claude_max_mcp.progress import MOST_PER_SECOND, Progress, reporting
+from claude_max_mcp.progress import HEARTBEAT, MOST_PER_SECOND, Progress, reporting
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 from tests.virtual import in_virtual_time, settled
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class Sent:
-    """What was reported, and when.
+    """What was reported, and when; of a heartbeat without a message, only when.
 
     Args:
         takes: virtual seconds that a report takes on its way.
@@ -30,12 +30,15 @@ class Sent:
         self.messages = list[str]()
         self.numbers = list[float]()
         self.times = list[float]()
+        self.heartbeats = list[float]()
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         assert total is None, "nobody knows how much there will be"
-        assert message is not None
         assert not self._busy, "one at a time, or the order is left to chance"
-        self.messages.append(message)
+        if message is None:
+            self.heartbeats.append(anyio.current_time())
+        else:
+            self.messages.append(message)
         self.numbers.append(progress)
         self.times.append(anyio.current_time())
         self._busy = True
@@ -277,3 +280,48 @@ async def test_a_cancelled_block_sends_nothing_more() -> None:
             scope.cancel()
     assert len(sent.messages) == MOST_PER_SECOND
     assert anyio.current_time() < 1
+
+
+@pytest.mark.parametrize("stream", ["text", "events"])
+@in_virtual_time
+async def test_silence_has_a_heartbeat_every_15_seconds(stream: Literal["text", "events"]) -> None:
+    sent = Sent()
+    async with reporting(sent, stream):
+        await anyio.sleep(65)
+    assert sent.times == pytest.approx([15, 30, 45, 60])
+    assert sent.numbers == [1, 2, 3, 4]
+    assert sent.messages == ([] if stream == "text" else ['{"type":"ping"}'] * 4)
+
+
+@in_virtual_time
+async def test_a_heartbeat_is_no_text() -> None:
+    sent = Sent()
+    async with reporting(sent, "text") as progress:
+        progress.add(delta("a "))
+        await anyio.sleep(2 * HEARTBEAT + 1)
+        progress.add(delta("b"))
+    assert sent.messages == ["a ", "b"]
+    assert sent.heartbeats == pytest.approx([15, 30])
+
+
+@in_virtual_time
+async def test_who_hears_something_gets_no_heartbeat() -> None:
+    sent = await report((delta(f"{n} ") for n in range(10)), every=HEARTBEAT - 0.5)
+    assert {event["type"] for event in sent.events} == {"content_block_delta"}
+
+
+@in_virtual_time
+async def test_thinking_that_is_not_told_is_silence() -> None:
+    sent = await report((delta("hm", kind="thinking") for _ in range(40)), "text", every=1)
+    assert sent.messages == []
+    assert sent.heartbeats == pytest.approx([15, 30])
+
+
+@in_virtual_time
+async def test_a_heartbeat_under_way_keeps_nothing_from_being_sent() -> None:
+    sent = Sent(takes=1)
+    async with reporting(sent, "text") as progress:
+        await anyio.sleep(HEARTBEAT + 0.5)
+        progress.add(delta("a"))
+    assert sent.messages == ["a"]
+    assert sent.numbers == [1, 2]
