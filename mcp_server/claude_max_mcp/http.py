@@ -8,8 +8,6 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from html import escape
-from importlib.metadata import version
 from typing import Any
 
 import anyio
@@ -17,7 +15,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -27,6 +25,7 @@ from claude_max_mcp.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
 from claude_max_mcp.messages_api import messages_routes
+from claude_max_mcp.page import page_routes
 from claude_max_mcp.service import Service
 from claude_max_mcp.tools import caller_of, mcp_server
 from claude_max_mcp.wire import AskResult, Health, parse_request
@@ -37,7 +36,8 @@ ENDPOINTS = {
     "/requests": "GET: what became of the latest requests, in numbers",
     "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
     "/v1/messages": "POST: the Messages API, for SDKs that speak it, where CLAUDE_MAX_MESSAGES_API=1 turns it on",
-    "/": "this page",
+    "/connect": "GET: what each client needs in order to use this server",
+    "/": "in a browser a page, for programs this list",
 }
 
 
@@ -59,7 +59,7 @@ async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -
     """The ASGI application of a running service, for the length of a block."""
     sessions = StreamableHTTPSessionManager(mcp_server(service), max_request_body_size=MAX_BODY)
     routes = [
-        Route("/", _index),
+        *page_routes(service.settings, ENDPOINTS),
         Route("/health", _health(service)),
         Route("/requests", _requests(service)),
         Route("/claude", _claude(service), methods=["POST"]),
@@ -76,19 +76,6 @@ async def application(service: Service, *, body_seconds: float = BODY_SECONDS) -
     )
     async with sessions.run():
         yield door
-
-
-async def _index(request: Request) -> Response:
-    release = version("claude-max-mcp")
-    if "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse({"name": "claude-max", "version": release, "endpoints": ENDPOINTS})
-    rows = "".join(f"<dt><code>{escape(path)}</code></dt><dd>{escape(what)}</dd>" for path, what in ENDPOINTS.items())
-    return HTMLResponse(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        "<title>claude-max</title><style>body{font:1rem/1.5 system-ui;max-width:40rem;margin:2rem auto;padding:0 1rem;"
-        "color-scheme:light dark}dd{margin:0 0 1rem}</style><h1>claude-max is running</h1>"
-        f"<p>Version {escape(release)}. <a href=/health>How it is</a>.</p><dl>{rows}</dl></html>"
-    )
 
 
 def _health(service: Service) -> Callable[[Request], Any]:
