@@ -37,7 +37,9 @@ async def test_usage_windows_are_bars_with_the_time_at_which_they_open_anew(brow
         await house.ask(prompt="hello")
         bar = usage.get_by_role("meter", name="5 hours")
         await expect(bar).to_have_attribute("aria-valuenow", "12")
-        await expect(bar).to_have_attribute("aria-valuetext", "12 % used, " + await usage.locator("p").first.inner_text())
+        await expect(bar).to_have_attribute(
+            "aria-valuetext", "12 % used, " + await usage.locator("p").first.inner_text()
+        )
         await expect(usage).to_contain_text("in 1 h 0 min")
         whole, filled = [await part.bounding_box() for part in (bar, bar.locator("div"))]
         assert whole and filled and filled["width"] / whole["width"] == pytest.approx(0.12, abs=0.01)
@@ -69,9 +71,11 @@ async def test_the_latest_requests_are_there_in_numbers_and_never_in_words(
         rows = visit.page.get_by_role("table", name="Latest requests").get_by_role("row")
         await expect(rows).to_have_count(3)
         failed, first = [await rows.nth(index).get_by_role("cell").all_inner_texts() for index in (1, 2)]
-        assert failed[1:4] == ["sonnet", "usage_limit", "–"]
+        assert failed[1:4] == ["sonnet", "usage_limit", "\u2013"]
         assert first[1:3] == [answered.model, "answered"] and first[5:] == ["19", "7"]
-        latency, tokens = [visit.page.get_by_role("img", name=name) for name in ("2 requests, 1 failed", "19 tokens in")]
+        latency, tokens = [
+            visit.page.get_by_role("img", name=name) for name in ("2 requests, 1 failed", "19 tokens in")
+        ]
         assert [await latency.locator(f".{kind}").count() for kind in ("part", "whole", "failed")] == [1, 1, 1]
         assert [await tokens.locator(f".{kind}").count() for kind in ("part", "whole")] == [1, 1]
         assert "secret" not in await visit.page.content()
