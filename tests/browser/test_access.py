@@ -6,7 +6,7 @@ The names and roles are those of the browser's own accessibility tree, which is 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -82,8 +82,8 @@ async def everything(browser: Browser, house: House, **options: Any) -> AsyncGen
 async def tree(visit: Visit) -> list[tuple[str, str]]:
     """Roles and names of what a screen reader can come to."""
     session = await visit.page.context.new_cdp_session(visit.page)
-    said: Any = await session.send("Accessibility.getFullAXTree")  # pyright: ignore[reportUnknownMemberType]
-    seen: list[dict[str, Any]] = [node for node in said["nodes"] if not node["ignored"]]
+    said = await session.send("Accessibility.getFullAXTree")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    seen = [node for node in cast("list[dict[str, Any]]", said["nodes"]) if not node["ignored"]]
     return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in seen]
 
 
