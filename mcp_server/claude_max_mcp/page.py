@@ -8,7 +8,6 @@ and nothing else: the policy names what is in the file by its hash.
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -86,7 +85,8 @@ def _connect(settings: Settings) -> Callable[[Request], Any]:
         url = settings.url or f"{request.base_url}mcp"
         # The token itself stays where it is: what is on a screen is soon in a screenshot.
         server = Server(url, settings.token is not None, None, settings.token_file, this_program())
-        told = {client: [asdict(recipe) for recipe in recipes(client, server)] for client in get_args(Client)}
+        made = {client: recipes(client, server) for client in get_args(Client)}
+        told = {name: [{"where": one.where, "text": one.text} for one in several] for name, several in made.items()}
         return JSONResponse(told)
 
     return connect

@@ -58,6 +58,9 @@ async def test_the_texts_to_connect_with_name_this_server_and_never_hold_the_tok
         reply = await http.get("/connect", headers={"authorization": f"Bearer {TOKEN}"})
         told = reply.json()
     assert list(told) == ["claude-code", "vscode", "cursor", "claude-desktop"]
+    assert all(
+        recipe.keys() == {"where", "text"} and all(recipe.values()) for client in told.values() for recipe in client
+    )
     assert json.loads(told["vscode"][0]["text"])["servers"]["claude-max"]["url"] == house.url
     assert all(house.url in recipe["text"] for client in ("claude-code", "cursor") for recipe in told[client])
     assert ("Authorization" in reply.text) is (token is not None) and TOKEN not in reply.text
