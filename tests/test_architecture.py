@@ -125,9 +125,9 @@ def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None
 
 
 ROOMS = [
-    {"__main__", "commands", "serve", "caller", "demo", "connect", "doctor", "machine", "reach", "findings"}
+    {"__main__", "commands", "serve", "caller", "demo", "doctor", "machine", "reach", "findings"}
     | {"exits", "gauges", "manual", "placement", "question", "screen"},
-    {"http", "messages_api", "door", "disconnects", "listener", "tools", "resources", "progress"},
+    {"http", "page", "connect", "messages_api", "door", "disconnects", "listener", "tools", "resources", "progress"},
     {"service", "knowledge", "sessions", "scratch", "journal", "metrics", "spans", "logs"},
     {"conversations", "login", "models", "turn", "message", "failures"},
     {"admission", "pool"},

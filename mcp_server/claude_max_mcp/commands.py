@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_max_mcp import manual
-from claude_max_mcp.connect import Client, Server, recipes
+from claude_max_mcp.connect import Client, Server, recipes, this_program
 from claude_max_mcp.errors import ClaudeMaxError
 from claude_max_mcp.exits import REQUEST, STOPPED, UNREAD, USAGE, exit_code
 from claude_max_mcp.findings import Finding, Level
@@ -177,7 +177,7 @@ def connect_command(
 ) -> None:
     """Give a client what it needs in order to use the server: printed, or with --write put where it belongs."""
     token, file = _token(), _settings().token_file
-    server = Server(_url(), token is not None, token if show_token else None, file, _this_program())
+    server = Server(_url(), token is not None, token if show_token else None, file, this_program())
     made = recipes(client, server)
     if write:
         from claude_max_mcp.placement import place
@@ -188,12 +188,6 @@ def connect_command(
         notes.print(recipe.where, markup=False, highlight=False, soft_wrap=True)
         typer.echo(recipe.text)
     notes.print("With --write, this command does it itself.", style="dim")
-
-
-def _this_program() -> tuple[str, ...]:
-    """How to start this program from anywhere."""
-    script = Path(sys.executable).with_name("claude-max")
-    return (str(script),) if script.is_file() else (sys.executable, "-m", "claude_max_mcp")
 
 
 @app.command("login", epilog=manual.LOGIN)

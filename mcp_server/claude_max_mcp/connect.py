@@ -6,6 +6,7 @@ only named, by a variable or a question, unless it is to be shown.
 
 import json
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,12 @@ class Recipe:
     def where(self) -> str:
         """All that a person who copies it must know."""
         return f"{self.place} {self.also}".rstrip()
+
+
+def this_program() -> tuple[str, ...]:
+    """How to start this program from anywhere."""
+    script = Path(sys.executable).with_name("claude-max")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "claude_max_mcp")
 
 
 def recipes(client: Client, server: Server) -> list[Recipe]:

@@ -3,8 +3,8 @@
 In: every HTTP request. Out: the same, or a refusal with a typed error. It checks, on every route, that the request
 is meant for this server (`Host`), that no foreign web page sent it (`Origin`, and no body but JSON, which a page
 cannot send without asking), that the caller knows the token where there is one, that head and body are not too large,
-and that the body comes. One route is open to those who show no token at all: whether the server is alive. It is told
-who they are.
+and that the body comes. Two things are open to those who show no token at all: whether the server is alive, and the
+page that asks for the token. Their routes are told who they are.
 """
 
 import hmac
@@ -35,7 +35,15 @@ KEY_ROUTES = "/v1/"
 """Below this path the token may also be an `x-api-key`: what speaks the Messages API knows no other way."""
 
 LIVENESS = ("GET", "/health")
-"""The one request that needs no token; what it may be told is up to the route."""
+"""A request that needs no token; what it may be told is up to the route."""
+
+PAGE = ("GET", "/")
+"""Another one, for a browser alone: the page is the same for everybody."""
+
+
+def wants_page(headers: Headers) -> bool:
+    """Whether a browser asks, which shows pages to people."""
+    return "text/html" in headers.get("accept", "")
 
 
 def is_stranger(scope: Scope) -> bool:
@@ -80,8 +88,9 @@ class Door:
         await (refused or self._app)(scope, receive, send)
 
     def _is_stranger(self, scope: Scope, headers: Headers) -> bool:
-        alive = (scope["method"], scope["path"]) == LIVENESS and not scope["query_string"]
-        return self._token is not None and alive and "authorization" not in headers
+        wanted = (scope["method"], scope["path"])
+        is_open = wanted == LIVENESS or (wanted == PAGE and wants_page(headers))
+        return self._token is not None and is_open and not scope["query_string"] and "authorization" not in headers
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         if len(headers.raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD:

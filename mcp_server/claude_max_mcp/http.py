@@ -8,8 +8,6 @@ import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from html import escape
-from importlib.metadata import version
 from typing import Any
 
 import anyio
@@ -20,7 +18,7 @@ from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,6 +28,7 @@ from claude_max_mcp.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
 from claude_max_mcp.messages_api import messages_routes
+from claude_max_mcp.page import page_routes
 from claude_max_mcp.service import Service
 from claude_max_mcp.tools import caller_of, mcp_server
 from claude_max_mcp.tracing import continued
@@ -42,7 +41,8 @@ ENDPOINTS = {
     "/metrics": "GET: the service in numbers, for Prometheus",
     "/claude": 'POST {"prompt", "model", "timeout"}: one answer as {"response", "model", "success"}',
     "/v1/messages": "POST: the Messages API, for SDKs that speak it, where CLAUDE_MAX_MESSAGES_API=1 turns it on",
-    "/": "this page",
+    "/connect": "GET: what each client needs in order to use this server",
+    "/": "in a browser a page, for programs this list",
 }
 
 
@@ -72,7 +72,7 @@ async def application(
     """
     sessions = StreamableHTTPSessionManager(mcp or mcp_server(service), max_request_body_size=MAX_BODY)
     routes = [
-        Route("/", _index),
+        *page_routes(service.settings, ENDPOINTS),
         Route("/health", _health(service)),
         Route("/requests", _requests(service)),
         Route("/metrics", _metrics(service)),
@@ -90,19 +90,6 @@ async def application(
     )
     async with sessions.run():
         yield door
-
-
-async def _index(request: Request) -> Response:
-    release = version("claude-max-mcp")
-    if "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse({"name": "claude-max", "version": release, "endpoints": ENDPOINTS})
-    rows = "".join(f"<dt><code>{escape(path)}</code></dt><dd>{escape(what)}</dd>" for path, what in ENDPOINTS.items())
-    return HTMLResponse(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        "<title>claude-max</title><style>body{font:1rem/1.5 system-ui;max-width:40rem;margin:2rem auto;padding:0 1rem;"
-        "color-scheme:light dark}dd{margin:0 0 1rem}</style><h1>claude-max is running</h1>"
-        f"<p>Version {escape(release)}. <a href=/health>How it is</a>.</p><dl>{rows}</dl></html>"
-    )
 
 
 def _health(service: Service) -> Callable[[Request], Any]:

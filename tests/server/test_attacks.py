@@ -6,6 +6,7 @@
 | DNS rebinding (`Host`), a foreign `Origin`      | 421, 403 on every route                   | here; `test_door`      |
 | no token, short, long, Unicode, twice           | 401 with `WWW-Authenticate`, nothing told | here; `test_door`      |
 | another spelling of a path, absolute targets    | 401 without the token, 404 with it        | here                   |
+| the page, which is open to strangers            | the same for all; its policy lets none in | `test_page`            |
 | two lengths, a length that is none              | 400, or one request and not two           | here                   |
 | a large or endless head                         | 431, 400 or a closed connection           | here; `test_patience`  |
 | a large body                                    | 413                                       | `test_door`            |
@@ -117,6 +118,8 @@ TARGETS = [
     "/MCP",
     "http://localhost/claude",
     "http://evil.example/health",
+    "//",
+    "/;",
     "*",
 ]
 
@@ -124,7 +127,7 @@ TARGETS = [
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_no_spelling_of_a_path_leads_around_the_door(locked: House, method: str, target: str) -> None:
-    without = await raw(locked, http(f"{method} {target}", JSON, body=ASK))
+    without = await raw(locked, http(f"{method} {target}", "Accept: text/html", JSON, body=ASK))
     with_it = await raw(locked, http(f"{method} {target}", JSON, KEY, body=ASK))
     assert without.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 400 "))
     assert with_it.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 307 ", b"HTTP/1.1 400 "))

@@ -14,6 +14,8 @@ from tests.house import House, serving
 from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
 
 ROUTES = [("GET", "/"), ("GET", "/health"), ("POST", "/claude"), ("POST", "/mcp"), ("GET", "/nowhere")]
+"""Asked by a program: a browser gets a page at `/` (`test_page`), and what is here of nothing else."""
+BROWSER = [("accept", "text/html")]
 TOKEN = "a token that nobody guesses"
 ASK = {"prompt": "hello"}
 MCP_ASK = MODERN_BODY % '"prompt":"hello"'
@@ -196,7 +198,8 @@ WRONG_KEYS: dict[str, Headers] = {
 async def test_without_the_right_token_nothing_is_told(locked: House, headers: Headers) -> None:
     shows_nothing = all(name != "authorization" for name, _ in headers)
     routes = [route for route in ROUTES if not (shows_nothing and route == ("GET", "/health"))]
-    for reply in await knock_at(routes, locked, headers):
+    as_browser = await knock_at(ROUTES[2:], locked, [*headers, *BROWSER])
+    for reply in [*await knock_at(routes, locked, headers), *as_browser]:
         assert (reply.status_code, code(reply)) == (401, "unauthorized")
         assert reply.headers["www-authenticate"] == "Bearer"
         assert TOKEN not in reply.text

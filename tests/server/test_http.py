@@ -30,15 +30,6 @@ async def test_a_program_gets_the_index_as_json(house: House, accept: str) -> No
     assert index["endpoints"].keys() >= {"/", "/mcp", "/health", "/claude"}
 
 
-async def test_a_browser_gets_the_index_as_a_page(house: House) -> None:
-    async with house.http() as http:
-        reply = await http.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
-    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert reply.text.startswith("<!doctype html>")
-    assert "claude-max is running" in reply.text and "/mcp" in reply.text
-    assert "<script" not in reply.text
-
-
 async def test_health_has_the_five_fields_of_the_seed_and_all_others(house: House) -> None:
     async with house.http() as http:
         reply = await http.get("/health")
