@@ -1,6 +1,9 @@
 """What the documents say is so."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +24,14 @@ def test_the_readmes_example_is_the_tested_one() -> None:
     assert match
     body = (ROOT / match[1]).read_text(encoding="utf-8").partition('"""\n\n')[2]
     assert match[2] == body
+
+
+def test_the_readmes_other_lines_of_python_run(tmp_path: Path) -> None:
+    """Each makes an agent, which asks nothing yet."""
+    _, *others = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(others) > 1
+    environment = {"PATH": os.defpath, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "".join(others)], env=environment, check=True, timeout=60)
 
 
 def test_every_setting_is_in_the_readme() -> None:
