@@ -26,6 +26,8 @@ def local_time(city: str) -> str:
 async def temperature(city: str) -> float:
     """The temperature in a city, in degrees Celsius."""
     print("called: temperature of", city)
+    if city not in TEMPERATURES:
+        raise ModelRetry(f"Known cities are {', '.join(TEMPERATURES)}.")
     return TEMPERATURES[city]
 
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -73,10 +75,13 @@ def _answer(request: Recorded) -> Reply | Failure:
 async def _server(standin: StandIn) -> AsyncGenerator[tuple[str, Service]]:
     """A server on a free port whose CLI talks to the stand-in."""
     settings = Settings(port=0, upstream_url=standin.url, token=None, billing="subscription")
-    environment = cli_environment(settings) | {"CLAUDE_CODE_OAUTH_TOKEN": "demo"}
     listener = bind("127.0.0.1", 0)
-    async with Service.running(settings, environment) as service, served(service, listener):
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service
+    with TemporaryDirectory(prefix="claude-max-demo-") as home:
+        inherited = {k: v for k, v in cli_environment(settings).items() if not k.startswith("CLAUDE_")}
+        environment = {**inherited, "HOME": home, "CLAUDE_CODE_OAUTH_TOKEN": "demo"}
+        own = settings.model_copy(update={"state_dir": Path(home, "state")})
+        async with Service.running(own, environment) as service, served(service, listener):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service
 
 
 async def _one_answer(out: Console, url: str) -> None:

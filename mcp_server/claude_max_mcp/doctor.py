@@ -15,7 +15,7 @@ from claude_max_mcp.findings import Finding, ok, problem, warning
 from claude_max_mcp.launch import TESTED_VERSION, Launch, find_cli
 from claude_max_mcp.login import Login, look_up
 from claude_max_mcp.machine import available_mb, clock, key_files, memory
-from claude_max_mcp.reach import reach
+from claude_max_mcp.reach import ANSWERS, reach
 from claude_max_mcp.service import blank_launch, opened
 from claude_max_mcp.settings import Settings, cli_environment, inside_claude_code, stray_api_keys
 
@@ -28,6 +28,8 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _findings(settings: Settings) -> AsyncIterator[Finding]:
+    knocked = await reach(settings)
+    alone = not any(finding.what.startswith(ANSWERS) for finding in knocked)
     try:
         cli = find_cli(settings.cli_path)
     except ClaudeMaxError as error:
@@ -35,23 +37,23 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     else:
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
             launch = blank_launch(settings, cli_environment(settings), cli, Path(scratch))
-            for finding in await _cli(settings, launch):
+            for finding in await _cli(settings, launch, alone=alone):
                 yield finding
             yield _workspace(settings, launch)
         yield clock(cli)
-    for finding in (*_surroundings(settings), memory(settings.warm + settings.concurrency, available_mb())):
+    for finding in (*_surroundings(settings), memory(settings.warm + 2 * settings.concurrency, available_mb())):
         if finding is not None:
             yield finding
-    for finding in await reach(settings):
+    for finding in knocked:
         yield finding
 
 
-async def _cli(settings: Settings, launch: Launch) -> list[Finding]:
+async def _cli(settings: Settings, launch: Launch, *, alone: bool) -> list[Finding]:
     unreadable = _login_file(launch)
     login = await look_up(replace(launch, login_file=None) if unreadable else launch)
     if login.cli_version is None:
         return [problem(f"{launch.cli} does not run", "Reinstall claude-agent-sdk, or unset CLAUDE_MAX_CLI_PATH.")]
-    return [_version(login.cli_version), unreadable or _login(login), *_payer(settings, login)]
+    return [_version(login.cli_version), unreadable or _login(login, alone=alone), *_payer(settings, login)]
 
 
 def _login_file(launch: Launch) -> Finding | None:
@@ -71,9 +73,12 @@ def _version(version: str) -> Finding:
     )
 
 
-def _login(login: Login) -> Finding:
+def _login(login: Login, *, alone: bool) -> Finding:
+    """Whether this user's CLI is logged in; `alone`, no server runs that would have a login of its own."""
     if login.configured is None:
         return warning("the CLI does not say whether it is logged in", LOG_IN)
+    if not login.configured and not alone:
+        return warning("the CLI of this user is not logged in; the running server has a login of its own", LOG_IN)
     if not login.configured:
         return problem("the CLI is not logged in", LOG_IN)
     return ok(f"a login is configured ({login.method}), not proven: only an answer of Claude proves it")

@@ -156,8 +156,10 @@ def _arguments(body: bytes) -> dict[str, Any]:
         arguments = from_json(body)
     except ValueError as error:
         raise invalid(f"The body is not JSON that can be sent on: {error}.") from None
-    if not isinstance(arguments, dict) or not arguments.keys() <= {"prompt", "model", "timeout", "system"}:  # pyright: ignore[reportUnknownMemberType]
+    if not isinstance(arguments, dict):
         raise invalid("The body is an object with `prompt`, and if need be `model`, `system`, `timeout`.")
+    if unknown := arguments.keys() - {"prompt", "model", "timeout", "system"}:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        raise invalid(f"{min(unknown)}: there is no such field here, only `prompt`, `model`, `system`, `timeout`.")  # pyright: ignore[reportUnknownArgumentType]
     return arguments  # pyright: ignore[reportUnknownVariableType]
 
 

@@ -24,6 +24,10 @@ SHORTEST = 16
 """Characters below which a token can be guessed by trying."""
 
 
+ANSWERS = "the server answers at"
+"""How the finding begins that a server of ours runs and lets us in."""
+
+
 async def reach(settings: Settings) -> list[Finding]:
     """Look at the token, then knock with it."""
     token, found = _token(settings)
@@ -74,7 +78,7 @@ async def _knock(settings: Settings, token: str | None) -> list[Finding]:
         return [_stranger(shown)]
     if (refusal := _refusal(index, shown, token)) is not None:
         return [refusal]
-    found = [ok(f"the server answers at {shown}")]
+    found = [ok(f"{ANSWERS} {shown}")]
     if token is not None and (await _get(url, "/", None)).status_code == 200:
         found.append(warning("the server asks nobody for the token", "Start it again, with the token set."))
     return [*found, _condition((await _get(url, "/health", token)).json())]

@@ -75,13 +75,13 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
     if not offline:
         yield settings, cli_environment(settings)
         return
-    from claude_max_mcp.standin import StandIn  # the serving path never needs it
+    from claude_max_mcp.standin import StandIn, canned  # the serving path never needs it
 
     with tempfile.TemporaryDirectory(prefix="claude-max-offline-") as home:
         async with StandIn.running() as standin:
-            settings = settings.model_copy(
-                update={"upstream_url": standin.url, "billing": "subscription", "login_file": None}
-            )
+            standin.script(canned)
+            own = {"upstream_url": standin.url, "billing": "subscription", "login_file": None}
+            settings = settings.model_copy(update={**own, "state_dir": Path(home, "state")})
             inherited = {k: v for k, v in cli_environment(settings).items() if not k.startswith("CLAUDE_")}
             yield settings, {**inherited, "HOME": home, "CLAUDE_CODE_OAUTH_TOKEN": OFFLINE_LOGIN}
 

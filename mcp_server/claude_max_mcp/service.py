@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.conversations import Conversations, ignore_events
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError, without_credentials
 from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.journal import Journal, Observed, new_id
 from claude_max_mcp.knowledge import Knowledge, rate_limit
@@ -210,6 +210,9 @@ class Service:
                 "degraded",
                 "An API key, not the subscription, would pay. Every request is refused until it is removed.",
             )
+        if self.settings.upstream_url is not None:
+            url = without_credentials(self.settings.upstream_url)
+            return "healthy", f"Service ready. Requests go to {url}, so what answers need not be Claude"
         return "healthy", "Service ready"
 
 

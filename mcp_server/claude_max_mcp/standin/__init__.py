@@ -9,6 +9,7 @@ it knows nothing of workers, MCP or Pydantic AI.
 """
 
 from claude_max_mcp.standin.api import Recorded, StandIn
+from claude_max_mcp.standin.canned import canned
 from claude_max_mcp.standin.failures import (
     Failure,
     account_blocked,
@@ -37,6 +38,7 @@ __all__ = [
     "ToolUse",
     "account_blocked",
     "authentication_failed",
+    "canned",
     "credit_too_low",
     "echo",
     "invalid_request",

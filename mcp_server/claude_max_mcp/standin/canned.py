@@ -1,0 +1,70 @@
+"""What the stand-in answers where nobody scripts it and a person only wants to see things work: `--offline`.
+
+In: a request. Out: a reply of the kind that was asked for: output that fits the schema, one call of each tool that is
+offered, else what was said, with what came beside it.
+"""
+
+from collections import Counter
+from typing import Any
+
+from claude_max_mcp.standin.api import Recorded
+from claude_max_mcp.standin.replies import Json, Reply, Text, ToolUse, echo
+
+OUTPUT = "StructuredOutput"
+"""The CLI's own tool for output that fits a schema."""
+
+
+def canned(request: Recorded) -> Reply:
+    """The reply to a request: it never calls a tool twice in a row."""
+    tools: list[Json] = request.body.get("tools", [])
+    returned = any(block["type"] == "tool_result" for block in request.last_blocks)
+    wanted = [tool for tool in tools if tool["name"] == OUTPUT] or ([] if returned else tools)
+    if wanted:
+        return Reply(content=[ToolUse(tool["name"], instance(tool["input_schema"])) for tool in wanted])
+    beside = Counter(block["type"] for block in request.last_blocks if block["type"] != "text")
+    if not beside:
+        return echo(request.body)
+    came = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(beside.items()))
+    said = " ".join(block["text"] for block in request.last_blocks if block["type"] == "text")
+    return Reply(content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000]}"),))
+
+
+def instance(schema: Json, root: Json | None = None) -> Any:
+    """The smallest value that fits a JSON schema, as far as its usual words go."""
+    root = schema if root is None else root
+    if "$ref" in schema:
+        return instance(_resolved(schema["$ref"], root), root)
+    for word in ("const", "default"):
+        if word in schema:
+            return schema[word]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for word in ("anyOf", "oneOf", "allOf"):
+        if schema.get(word):
+            return instance(schema[word][0], root)
+    kind = schema.get("type", "object")
+    return _of_type(kind[0] if isinstance(kind, list) else kind, schema, root)
+
+
+def _of_type(kind: Any, schema: Json, root: Json) -> Any:
+    match kind:
+        case "object":
+            properties: Json = schema.get("properties", {})
+            return {name: instance(properties.get(name, {}), root) for name in schema.get("required", [])}
+        case "array":
+            return [instance(schema.get("items", {}), root)] * max(1, schema.get("minItems", 1))
+        case "string":
+            return "stand-in".ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
+        case "integer" | "number":
+            return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+        case "boolean":
+            return True
+        case _:
+            return None
+
+
+def _resolved(reference: str, root: Json) -> Json:
+    found: Any = root
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
