@@ -100,4 +100,4 @@ async def test_the_demo_shows_the_main_job_and_says_what_is_not_real(tmp_path: P
     assert code == 0, printed
     for expected in ("Stand-in: only the model", "One answer", "streamed", "in parallel", "ModelRateLimitError"):
         assert expected in printed
-    assert list(tmp_path.iterdir()) == [], "nothing is written into the user's own home"
+    assert os.listdir(tmp_path) == [], "nothing is written into the user's own home"

@@ -26,7 +26,9 @@ def canned(request: Recorded) -> Reply:
         return echo(request.body)
     came = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(beside.items()))
     said = " ".join(block["text"] for block in request.last_blocks if block["type"] == "text")
-    return Reply(content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000]}"),))
+    return Reply(
+        content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000] or 'nothing'}"),)
+    )
 
 
 def instance(schema: Json, root: Json | None = None) -> Any:
