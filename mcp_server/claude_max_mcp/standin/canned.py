@@ -25,10 +25,8 @@ def canned(request: Recorded) -> Reply:
     if not beside:
         return echo(request.body)
     came = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(beside.items()))
-    said = " ".join(block["text"] for block in request.last_blocks if block["type"] == "text")
-    return Reply(
-        content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000] or 'nothing'}"),)
-    )
+    said = " ".join(block["text"] for block in request.last_blocks if block["type"] == "text") or "nothing"
+    return Reply(content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000]}"),))
 
 
 def instance(schema: Json, root: Json | None = None) -> Any:
