@@ -29,7 +29,7 @@ from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.listener import listening
 from claude_max_mcp.messages_api import messages_routes
 from claude_max_mcp.page import page_routes
-from claude_max_mcp.service import Service
+from claude_max_mcp.service import READY, Service
 from claude_max_mcp.tools import caller_of, mcp_server
 from claude_max_mcp.tracing import continued
 from claude_max_mcp.wire import AskResult, Health, parse_request
@@ -130,6 +130,7 @@ def _traced(app: ASGIApp) -> ASGIApp:
 def _alive(report: Health) -> dict[str, Any]:
     """What anybody may know: nothing of the account, its limits or its errors."""
     told = report.model_dump(include={"status", "claude_cli", "workspace_root", "purpose", "message"})
+    told["message"] = READY
     if report.status != "healthy":
         told["message"] = "`claude-max status` says what is wrong, or this address, to those who send the token."
     return told

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.conversations import Conversations, ignore_events
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError, without_credentials
+from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.failures import ADVICE
 from claude_max_mcp.journal import Journal, Observed, new_id
 from claude_max_mcp.knowledge import Knowledge, rate_limit
@@ -27,6 +27,9 @@ from claude_max_mcp.tracing import spawned
 from claude_max_mcp.turn import OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, Json, PoolState, Status
 from claude_max_mcp.workspace import Workspace
+
+READY = "Service ready"
+"""What `health` says where all is well."""
 
 LOOK_AGAIN = 30.0
 """Seconds after which a login that was missing is looked for again, when somebody asks for `health`."""
@@ -211,9 +214,11 @@ class Service:
                 "An API key, not the subscription, would pay. Every request is refused until it is removed.",
             )
         if self.settings.upstream_url is not None:
-            url = without_credentials(self.settings.upstream_url)
-            return "healthy", f"Service ready. Requests go to {url}, so what answers need not be Claude"
-        return "healthy", "Service ready"
+            return (
+                "healthy",
+                f"{READY}. Requests do not go to Anthropic (CLAUDE_MAX_UPSTREAM_URL), so Claude may not answer",
+            )
+        return "healthy", READY
 
 
 def _both(first: OnEvent, second: OnEvent) -> OnEvent:

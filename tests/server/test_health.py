@@ -100,3 +100,14 @@ async def _once_queued(house: House) -> Health:
         while not (health := await house.service.health()).queued:
             await checkpoint()
     return health
+
+
+async def test_where_requests_do_not_go_to_anthropic_its_owner_is_told_and_no_stranger(own_standin: StandIn) -> None:
+    async with (
+        serving(own_standin, warm=0, upstream_url=own_standin.url, token="a token") as house,
+        house.http() as http,
+    ):
+        owner = (await http.get("/health", headers={"authorization": "Bearer a token"})).json()
+        stranger = (await http.get("/health")).json()
+    assert "do not go to Anthropic" in owner["message"] and own_standin.url not in owner["message"]
+    assert stranger["message"] == "Service ready"
