@@ -277,6 +277,6 @@ def _guarded(job: Any) -> Any:
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
     except BrokenPipeError:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # else Python complains at its end
         raise typer.Exit(UNREAD) from None

@@ -101,8 +101,20 @@ def _block(block: Any, role: str, where: str) -> Json:
     return _plain(block)
 
 
-PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF")
-"""How the files begin that the Messages API takes as images: PNG, JPEG, GIF, WebP."""
+PICTURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+"""How the files begin that the Messages API takes as images; WebP is told by two places."""
+
+
+def picture_type(content: bytes) -> str | None:
+    """The media type of an image, by its first twelve bytes; None if Claude cannot see it."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in PICTURES.items() if content.startswith(start)), None)
 
 
 def _check_image(block: Json, where: str) -> None:
@@ -113,7 +125,7 @@ def _check_image(block: Json, where: str) -> None:
                 begins = b64decode(data[:16], validate=True)
             except ValueError:
                 begins = b""
-            if not begins.startswith(PICTURES):
+            if picture_type(begins) is None:
                 raise invalid(f"{where}.source.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
         case {"type": "url", "url": str()}:
             pass

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from claude_max_mcp.errors import RequestError, invalid
+from claude_max_mcp.history import picture_type
 
 Json: TypeAlias = dict[str, Any]
 
@@ -23,13 +24,6 @@ MOST = 31 * 1024 * 1024
 
 PATIENCE = 2.0
 """Seconds that a pipe may be silent before the person is told what is waited for."""
-
-SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-}
 
 
 def arguments(prompt: str | None, piped: str | None, images: Sequence[Path], files: Sequence[Path]) -> Json:
@@ -69,10 +63,7 @@ def image(path: Path) -> Json:
         RequestError: it is none that Claude can see.
     """
     content = _read(path)
-    kind = next((kind for start, kind in SIGNATURES.items() if content.startswith(start)), None)
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        kind = "image/webp"
-    if kind is None:
+    if (kind := picture_type(content)) is None:
         raise invalid(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
     return {"type": "image", "source": _base64(kind, content)}
 

@@ -1,5 +1,6 @@
 """What `ask_claude` takes, and what upstream and the caller get."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -212,10 +213,11 @@ async def test_nobody_sees_anothers_conversation(house: House) -> None:
     [
         {"type": "base64", "media_type": "image/png", "data": "iVBORw=="},
         {"type": "base64", "media_type": "image/png", "data": "no base64"},
+        {"type": "base64", "media_type": "image/webp", "data": b64encode(b"RIFF\0\0\0\0WAVEfmt ").decode()},
         {"type": "file", "file_id": "f"},
         {},
     ],
-    ids=["cut off", "not base64", "a file of the API", "none"],
+    ids=["cut off", "not base64", "a sound", "a file of the API", "none"],
 )
 async def test_what_is_no_picture_is_refused_where_the_cli_would_replace_it(
     house: House, source: dict[str, str]

@@ -15,7 +15,8 @@ import pytest
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import Code, RequestError
 from claude_max_mcp.exits import MEANINGS, exit_code
-from claude_max_mcp.question import MOST, SIGNATURES, arguments, document, image
+from claude_max_mcp.history import PICTURES
+from claude_max_mcp.question import MOST, arguments, document, image
 from claude_max_mcp.standin import Failure, Reply, Text
 from claude_max_mcp.wire import AskResult
 from tests.house import House
@@ -103,7 +104,7 @@ def test_what_is_larger_than_the_server_takes_is_refused() -> None:
 
 def test_an_image_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     file = tmp_path / "image.txt"
-    for start, kind in {**SIGNATURES, b"RIFF\x00\x00\x00\x00WEBP": "image/webp"}.items():
+    for start, kind in {**PICTURES, b"RIFF\x00\x00\x00\x00WEBP": "image/webp"}.items():
         file.write_bytes(start + b"...")
         source = image(file)["source"]
         assert (source["media_type"], base64.b64decode(source["data"])) == (kind, start + b"...")

@@ -1,8 +1,10 @@
 """The Messages API at `/v1/messages`: what Anthropic's own SDK gets from the real server and the real CLI."""
 
 import json
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -20,7 +22,7 @@ from claude_max_mcp.disconnects import Disconnects
 from claude_max_mcp.listener import bind, listening
 from claude_max_mcp.messages_api import messages_routes
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
-from tests.house import House, serving
+from tests.house import PATH, House, serving
 
 from .test_conversations import IMAGE, PDF, WEATHER, Json, returned, sent, session, user
 
@@ -351,3 +353,15 @@ async def test_a_server_without_a_token_takes_any_key(house: House) -> None:
         AsyncAnthropic(base_url=unlocked.root, api_key="whatever", max_retries=0) as claude,
     ):
         assert (await create(claude)).stop_reason == "end_turn"
+
+
+async def test_the_documents_example_runs_with_the_servers_address_and_token(house: House, tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "messages-api.md").read_text(encoding="utf-8")
+    example = document.partition("```python\n")[2].partition("```")[0]
+    for said, meant in (("http://127.0.0.1:47291", house.root), ("the token, or anything without one", TOKEN)):
+        assert said in example
+        example = example.replace(said, meant)
+    environment = {"PATH": PATH, "HOME": str(tmp_path)}
+    with anyio.fail_after(60):
+        done = await anyio.run_process([sys.executable, "-c", example], env=environment)
+    assert done.stdout.decode().strip().endswith("hello")
