@@ -107,25 +107,36 @@ class Run:
 
 @asynccontextmanager
 async def set_up() -> AsyncGenerator[Run]:
-    """Start what is needed: the stand-in, a server that keeps workers ready, one that does not, and an engine."""
+    """Start what is needed: the stand-in, an engine, and servers.
+
+    One keeps workers ready, one does not; one has room for a single conversation, so that each begins in the process
+    of the one before.
+    """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="claude-max-bench-"))
         upstream = await stack.enter_async_context(standin(home))
-        warm = await stack.enter_async_context(server(upstream, home))
-        cold = await stack.enter_async_context(server(upstream, home, warm=0))
+        warm = await stack.enter_async_context(server(upstream, home, reuse=0))
+        cold = await stack.enter_async_context(server(upstream, home, reuse=0, warm=0))
+        used = await stack.enter_async_context(server(upstream, home, concurrency=1, warm=1))
         at_cli = for_cli(upstream, home)
-        service = await stack.enter_async_context(Service.running(Settings(), at_cli))
+        service = await stack.enter_async_context(Service.running(Settings(reuse=False), at_cli))
         http = await stack.enter_async_context(httpx2.AsyncClient(timeout=30, trust_env=False))
         client = await stack.enter_async_context(Client(warm.mcp, mode=ERA))
         to_cold = await stack.enter_async_context(Client(cold.mcp, mode=ERA))
+        to_used = await stack.enter_async_context(Client(used.mcp, mode=ERA))
         agent = await stack.enter_async_context(pydantic_ai(warm.mcp))
-        idle = Idle(partial(served_pool_full, http, warm.root), partial(_own_pool_full, service))
+        idle = Idle(
+            partial(served_pool_full, http, warm.root),
+            partial(_own_pool_full, service),
+            partial(served_pool_full, http, used.root),
+        )
         talks = Talks(client, idle)
         ways = [
             Way("control", "control: the direct request", partial(direct, http, upstream)),
             Way("mcp_warm", "MCP, a worker stands ready", partial(through_mcp, client)),
             Way("pydantic_ai", "Pydantic AI, a worker stands ready", agent),
             Way("engine", "engine without MCP, same", partial(engine, service)),
+            Way("mcp_used", "MCP, a used process begins anew", partial(through_mcp, to_used)),
             Way("next_turn", "MCP, next turn", talks.next_turn),
             Way("tool_return", "MCP, return of a tool's result", talks.tool_return),
             Way("cold_history", "MCP, history that no process holds", talks.cold_history),
@@ -155,12 +166,18 @@ async def measure(run: Run, rounds: int) -> None:
 
 
 async def measure_health(run: Run) -> None:
-    """Ask for `health` again and again while requests stream."""
+    """Ask for `health` again and again while requests stream, from when all of them do."""
+    starting, all_stream = list(range(STREAMS)), anyio.Event()
+
+    def streams() -> None:
+        starting.pop()
+        if not starting:
+            all_stream.set()
+
     async with anyio.create_task_group() as tasks:
         for number in range(STREAMS):
-            tasks.start_soon(Conversation(run.client).ask, f"Stream {number}, words=1000 pace=0.02")
-        while (await run.http.get(f"{run.root}/health")).json()["in_flight"] < STREAMS:  # noqa: ASYNC110 (a server can only be asked)
-            await anyio.sleep(0.01)
+            tasks.start_soon(Conversation(run.client).ask, f"Stream {number}, words=1000 pace=0.02", streams)
+        await all_stream.wait()
         for _ in range(HEALTH_ASKED):
             began = perf_counter()
             (await run.http.get(f"{run.root}/health")).raise_for_status()
@@ -178,6 +195,7 @@ def verdicts(run: Run) -> list[Verdict]:
     cold_spawn = run.by_key("mcp_cold").median / run.by_key("spawn").median
     return [
         Verdict("first text of a new conversation, beyond the control", added("mcp_warm"), 95),
+        Verdict("the same in a used process, beyond the control", added("mcp_used"), 95),
         Verdict("next turn, beyond the control", added("next_turn"), 35),
         Verdict("return of a tool's result, beyond the control", added("tool_return"), 35),
         Verdict("history that no process holds, beyond the control", added("cold_history"), 450),

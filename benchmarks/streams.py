@@ -2,10 +2,12 @@
 
 In: how many streams, words each, words a second. Out: a table, and JSON. The stand-in writes into each word when it
 sent it, on the clock that all processes of a machine share; this program reads that clock when the word has come. What
-a word waits because words are joined into at most 20 messages a second is allowed for; the rest is lateness.
+a word waits because words are joined into at most 20 messages a second is allowed for; the rest is lateness. The
+streams begin when all of them are there, so that no process starts while others stream.
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -37,8 +39,9 @@ class Stream:
     def hear(self, text: str) -> None:
         """Take what has come, and compare the time written into each word with the time now."""
         now = monotonic()
+        said = [(number, float(sent)) for number, _, sent in (word.partition("@") for word in text.split())]
         self.heard += text
-        self.lateness += [now - float(word.partition("@")[2]) for word in text.split()]
+        self.lateness += [now - sent for number, sent in said if number != "0"]
 
     @property
     def numbers(self) -> list[int]:
@@ -52,7 +55,7 @@ class Measured:
     words: int
     streams: list[Stream]
     cpu: dict[str, float]
-    """CPU seconds of the server and of its CLI processes meanwhile."""
+    """CPU seconds of the server and of its CLI processes, from the first word on."""
 
     @property
     def lateness(self) -> Samples:
@@ -64,10 +67,11 @@ class Measured:
         return sum(stream.numbers != right or stream.heard != stream.whole for stream in self.streams)
 
 
-async def read(client: Client, prompt: str) -> Stream:
+async def read(client: Client, prompt: str, on_word: Callable[[], object]) -> Stream:
     stream = Stream()
 
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        on_word()
         stream.hear(message or "")
 
     result = await client.call_tool("ask_claude", {"prompt": prompt}, progress_callback=on_progress)
@@ -78,18 +82,22 @@ async def read(client: Client, prompt: str) -> Stream:
 
 async def measure(streams: int, words: int, rate: float) -> Measured:
     """Let them all stream at once."""
-    prompt = f"stamped={words} pace={1 / rate} wait=2"
+    prompt = f"stamped={words} pace={1 / rate} together={streams}"
     found: list[Stream] = []
+    before: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="claude-max-bench-") as home:
         async with (
             standin(home) as upstream,
             server(upstream, home, concurrency=streams, queue=0) as there,
             connected(there.mcp) as client,
         ):
-            before = cpu(there)
+
+            def on_word() -> None:
+                if not before:
+                    before.update(cpu(there))
 
             async def one(number: int) -> None:
-                found.append(await read(client, f"Stream {number}. {prompt}"))
+                found.append(await read(client, f"Stream {number}. {prompt}", on_word))
 
             async with anyio.create_task_group() as tasks:
                 for number in range(streams):

@@ -51,6 +51,10 @@ class Stopwatch:
         self._began = perf_counter()
         self._first: float | None = None
 
+    @property
+    def stopped(self) -> bool:
+        return self._first is not None
+
     def text(self) -> None:
         if self._first is None:
             self._first = perf_counter() - self._began
@@ -80,13 +84,15 @@ class Conversation:
     options: Json = field(default_factory=dict[str, Any])
     messages: list[Json] = field(default_factory=list[Json])
 
-    async def ask(self, content: str | list[Json]) -> float:
-        """Say something; the seconds until the first text or call comes back."""
+    async def ask(self, content: str | list[Json], on_first: Callable[[], object] = lambda: None) -> float:
+        """Say something; the seconds until the first text or call comes back, which `on_first` is told of."""
         self.messages.append({"role": "user", "content": content})
         watch = Stopwatch()
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             if message and "content_block_delta" in message:
+                if not watch.stopped:
+                    on_first()
                 watch.text()
 
         arguments = {"messages": self.messages, "stream": "events", **self.options}

@@ -2,7 +2,8 @@
 
 In: prompts that steer it by words such as `calls=10`: call the first tool offered that often, one call an answer,
 before the last one; `words=300`: so long a text; `stamped=300`: so many words that say when they were sent, on the
-clock that all processes share; `pace=0.02`: seconds between words; `wait=1.0`: seconds until the answer begins;
+clock that all processes share (but for the first, which may wait); `together=64`: these begin when so many of them
+are there; `pace=0.02`: seconds between words; `wait=1.0`: seconds until the answer begins;
 `say=x`: what it begins with; `fault=hang`: one of `FAULTS` instead. The first message steers the whole conversation,
 the last one its own answer. Out: answers of the Messages API.
 """
@@ -50,10 +51,24 @@ def answer(request: Recorded) -> Reply | Failure:
     if made < int(steered.get("calls", 0)):
         return Reply(content=(ToolUse(request.body["tools"][0]["name"], {}),), first_after=wait)
     if "stamped" in steered:
-        return Reply(content=(Stamped("", int(steered["stamped"]), pace),), first_after=wait, pace=pace)
+        gate = _gate(int(steered.get("together", 1)))
+        return Reply(content=(Stamped("", int(steered["stamped"]), pace),), first_after=wait, pace=pace, hold=gate)
     words = int(steered.get("words", 1))
     said = f"{steered['say']} " if "say" in steered else ""
     return Reply(content=(Text(said + " ".join(f"w{n}" for n in range(words))),), first_after=wait, pace=pace)
+
+
+_gates: list[anyio.Event] = []
+
+
+def _gate(size: int) -> anyio.Event:
+    """What opens for the last so many requests when the last of them has come."""
+    _gates.append(anyio.Event())
+    gates = _gates[-(len(_gates) % size or size) :]
+    if len(gates) == size:
+        for gate in gates:
+            gate.set()
+    return _gates[-1]
 
 
 def _fault(name: str) -> Reply | Failure:

@@ -2,12 +2,12 @@
 
 In: a request whose earlier messages are the ones held here (or none yet). Out: the answer. A process becomes a
 conversation in one of three ways: blank, from a transcript that it resumes, or from one that ends with tool results,
-where the CLI goes on by itself as soon as it has started.
+where the CLI goes on by itself as soon as it has started. One that began blank can become empty again.
 """
 
 import json
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
 
 import anyio
+from pydantic import ValidationError
 
 from claude_max_mcp.caller_tools import SERVER, CallerTools, as_mcp_result, carries
 from claude_max_mcp.errors import AccountError, ServiceError, unsupported
@@ -25,7 +26,7 @@ from claude_max_mcp.login import Payer
 from claude_max_mcp.merging import STRUCTURED_OUTPUT
 from claude_max_mcp.models import cli_model, full_id, initialize, settings, spawned_settings, thinking_budget
 from claude_max_mcp.pool import Loan, Pool
-from claude_max_mcp.protocol import Account, Initialized, Json
+from claude_max_mcp.protocol import Account, Initialized, Json, RateLimitInfo, Rewound
 from claude_max_mcp.tracing import telling, told
 from claude_max_mcp.transcript import write_transcript
 from claude_max_mcp.turn import Answer, OnEvent, Turn
@@ -34,6 +35,13 @@ from claude_max_mcp.worker import HOOKS, Worker, started
 from claude_max_mcp.workspace import TOOLS, Workspace
 
 Billing: TypeAlias = Literal["subscription", "any"]
+
+MOST_SERVED = 100
+"""Conversations that one process holds, one after the other. It grows with them: from 104 to 190 MB with the first
+hundred of 20 kB each, to 226 MB with six hundred."""
+
+TAKING_BACK = 2.0
+"""Seconds within which the CLI must have forgotten a conversation; it takes 1 to 5 ms."""
 
 GO_ON = "Continue."
 """What the CLI adds, as one text block, to history that ends with tool results: it will not go on without a word."""
@@ -47,16 +55,38 @@ class Conversation:
     account: Account
     billed_to: BilledTo
     structured: bool
+    shape: str
+    """What names all that shapes its answers, beside what is said."""
+    blank: bool
+    """Whether it began in a process that knew nothing, and that has no tools of its own."""
     own: frozenset[str] = frozenset()
     """The names of the tools that the CLI runs itself."""
     pending: frozenset[str] = frozenset()
     """The calls of the caller's tools that it waits for."""
     said: bool = False
     """Whether the last message of the first request is with the CLI already."""
+    first: str | None = None
+    """What the CLI calls the first message that it was sent."""
+    last: str | None = None
+    """What it calls the last one."""
+    limits: RateLimitInfo | None = None
+    """The subscription's limits: the CLI tells of them when they change, not with each answer."""
+    served: int = 1
+    """The conversations that its process has held, this one included."""
     files: TemporaryDirectory[str] | None = None
     """What the CLI reads while it starts; nobody needs it after the first answer."""
     left: anyio.Event = field(default_factory=anyio.Event)
     """Set when somebody goes on with it, or it is over."""
+
+    @property
+    def worker(self) -> Worker:
+        """Its process."""
+        return self.loan.worker
+
+    @property
+    def can_be_taken_back(self) -> bool:
+        """Whether the CLI may be asked to forget it, so that another one can begin in its process."""
+        return self.blank and self.first is not None and not self.pending and self.served < MOST_SERVED
 
     def waits_for(self, message: Json) -> bool:
         """Whether `message` can be handed to this process and reach the model as it is."""
@@ -70,23 +100,40 @@ class Conversation:
         Raises:
             ClaudeMaxError: there is no answer; the conversation is of no more use.
         """
-        worker = self.loan.worker
+        worker = self.worker
         if self.pending:
             await worker.give({name: as_mcp_result(result) for name, result in results(message).items()})
         elif not self.said:
             if trace := telling():
                 await worker.control(*trace)
-            await worker.say(message["content"])
+            self.last = await worker.say(message["content"])
+            self.first = self.first or self.last
         self.said = False
         answer = await Turn(worker, on_event, own=self.own, structured=self.structured).read()
         self._clean_up()
+        self.limits = answer.limits or self.limits
         self.pending = frozenset(calls(answer.message))
         return answer
+
+    async def take_back(self) -> bool:
+        """Let the CLI go back to before the first message, by the control request behind its own `/rewind`.
+
+        Returns:
+            Whether the CLI says that it did, and that nothing comes before. If not, the process is of no more use.
+        """
+        asked = {"target_message_uuid": self.first, "last_seen_user_message_uuid": self.last}
+        with anyio.move_on_after(TAKING_BACK), suppress(ServiceError, ValidationError):
+            (reply,) = await self.worker.control({"subtype": "rewind_conversation", **asked})
+            if Rewound.model_validate(reply).to_the_beginning:
+                self.first = self.last = None
+                self.served += 1
+                return True
+        return False
 
     def end(self) -> None:
         """End the process; nothing is awaited."""
         self.left.set()
-        self.loan.worker.kill()
+        self.worker.kill()
         self.loan.end()
         self._clean_up()
 
@@ -101,10 +148,11 @@ async def begin(
     launch: Launch,
     payer: Payer,
     request: AskRequest,
+    shape: str,
     billing: Billing,
     workspace: Workspace | None,
 ) -> Conversation:
-    """A conversation that holds all but the last message of a request.
+    """A conversation that holds all but the last message of a request; `shape` names the options that it has.
 
     Raises:
         AccountError: somebody else than the subscription would pay.
@@ -117,7 +165,7 @@ async def begin(
         launch = opened.launch(launch)
     if not earlier:
         loan = await pool.take(partial(started, launch) if opened else None)
-        return await _prepared(loan, launch.model, request, billing, opened)
+        return await _prepared(loan, launch.model, request, shape, billing, opened)
     if results(last):
         await _check_payer(payer, billing)
     with _written():
@@ -126,7 +174,7 @@ async def begin(
         with _written():
             resumed = _resumed(launch, request, Path(files.name))
         loan = await pool.take(partial(started, resumed))
-        conversation = await _prepared(loan, resumed.model, request, billing, opened, going=bool(results(last)))
+        conversation = await _prepared(loan, resumed.model, request, shape, billing, opened, going=bool(results(last)))
     except BaseException:
         files.cleanup()
         raise
@@ -157,6 +205,7 @@ async def _prepared(
     loan: Loan[Worker],
     model: str,
     request: AskRequest,
+    shape: str,
     billing: Billing,
     workspace: Workspace | None,
     *,
@@ -179,7 +228,8 @@ async def _prepared(
             await worker.control(*budget)
         structured = request.wanted_schema is not None
         own = {*(TOOLS if workspace else ()), *([STRUCTURED_OUTPUT] if structured else ())}
-        return Conversation(loan, known.account, billed_to, structured, frozenset(own), said=going)
+        blank = workspace is None and len(request.conversation) == 1
+        return Conversation(loan, known.account, billed_to, structured, shape, blank, frozenset(own), said=going)
     except BaseException:
         loan.worker.kill()
         loan.end()

@@ -11,13 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup
 
 from claude_max_mcp.admission import Admission
-from claude_max_mcp.beside import beside
 from claude_max_mcp.conversation import Billing, Conversation, begin
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
 from claude_max_mcp.history import fingerprint
+from claude_max_mcp.kept import Kept
 from claude_max_mcp.knowledge import UNPROVEN_BY, Knowledge, rate_limit
 from claude_max_mcp.launch import Launch
 from claude_max_mcp.login import Payer
@@ -26,12 +25,6 @@ from claude_max_mcp.turn import Answer, OnEvent
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Json
 from claude_max_mcp.worker import started
 from claude_max_mcp.workspace import Workspace
-
-IDLE_SECONDS = 120.0
-"""Seconds that a process waits for the next message after a finished answer."""
-
-SETTLE_SECONDS = 2.0
-"""Seconds that a process gets for what it does after an answer; then it rests until it is needed."""
 
 END_DEADLINE = 1.0
 """Seconds that cancelled requests get to tell their callers."""
@@ -52,6 +45,7 @@ class Conversations:
         timeout: seconds for one request, unless it says otherwise.
         park_seconds: seconds that a process waits for the caller's tool results.
         memory: megabytes that the processes may take together, as far as those that only wait can be given up for it.
+        reuse: whether a conversation may begin in a process that held another, after the CLI has forgotten that one.
         billing: `subscription` refuses whatever else would pay.
         workspace: the folder that requests may have opened for reading.
     """
@@ -66,21 +60,24 @@ class Conversations:
         timeout: float = 150.0,
         park_seconds: float = 600.0,
         memory: int | None = None,
+        reuse: bool = True,
         billing: Billing = "subscription",
         workspace: Workspace | None = None,
     ) -> None:
         self._launch = launch
         self._payer = Payer(launch)
-        self._park_seconds = park_seconds
-        self._memory = memory * 1_000_000 if memory else None
         self._timeout = timeout
         self._billing: Billing = billing
         self._workspace = workspace
         self._admission = Admission(running=concurrency, queue=queue)
         self._pool = Pool(partial(started, launch), warm=warm)
-        self._kept: dict[str, Conversation] = {}  # by name, oldest first
-        self._most_kept = concurrency
-        self._tasks: TaskGroup | None = None  # None unless open
+        self._kept = Kept(
+            most=concurrency,
+            park_seconds=park_seconds,
+            memory=memory * 1_000_000 if memory else None,
+            workers=lambda: self._pool.workers,
+            reuse=reuse,
+        )
         self._running: set[anyio.CancelScope] = set()
         self._ended = anyio.Event()
         self._stopping = False
@@ -89,14 +86,8 @@ class Conversations:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Keep workers for the length of a block; leaving it ends every one of them."""
-        async with self._pool.open(), beside() as tasks:
-            self._tasks = tasks
-            try:
-                yield
-            finally:
-                self._tasks = None
-                while self._kept:
-                    self._kept.popitem()[1].end()
+        async with self._pool.open(), self._kept.open():
+            yield
 
     @property
     def pool(self) -> PoolStats:
@@ -141,7 +132,8 @@ class Conversations:
         except ClaudeMaxError as error:
             self.knowledge.failed(error)
             if error.code in UNPROVEN_BY:
-                self._pool.renew()  # processes that stand ready would not notice a new login
+                self._pool.renew()  # processes that run already would not notice a new login
+                self._kept.clear()
             result = AskResult.failure(error)
         return result.model_copy(update={"duration_ms": round((time.monotonic() - began) * 1000)})
 
@@ -186,70 +178,45 @@ class Conversations:
     async def _converse(self, request: AskRequest, on_event: OnEvent, keep: bool) -> AskResult:
         """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
         *earlier, last = request.conversation
-        conversation = self._go_on(_name(request, earlier), last)
-        if conversation is None:
-            self._relieve()
-            conversation = await begin(self._pool, self._launch, self._payer, request, self._billing, self._workspace)
+        conversation = self._kept.go_on(_name(request, earlier), last) or await self._begun(request)
         try:
             answer = await conversation.ask(last, on_event)
         except BaseException:
             conversation.end()
             raise
-        self.knowledge.answered(conversation.billed_to, conversation.account, answer.limits)
-        if answer.settled and keep:
+        self.knowledge.answered(conversation.billed_to, conversation.account, conversation.limits)
+        if answer.settled and (keep or self._pressed):
             said = {"role": "assistant", "content": answer.message["content"]}
-            self._keep(_name(request, [*request.conversation, said]), conversation)
+            self._kept.keep(_name(request, [*request.conversation, said]) if keep else None, conversation)
         else:
             conversation.end()
         return _result(answer, conversation)
 
-    def _go_on(self, name: str, message: Json) -> Conversation | None:
-        conversation = self._kept.get(name)
-        if conversation is None or not conversation.waits_for(message) or not conversation.loan.worker.alive:
-            return None
-        del self._kept[name]
-        conversation.left.set()
-        conversation.loan.worker.wake()
-        return conversation
+    @property
+    def _pressed(self) -> bool:
+        """Whether several requests run, and more of them than processes stand ready."""
+        return self._admission.in_flight > max(1, self._pool.stats.warm)
 
-    def _keep(self, name: str, conversation: Conversation) -> None:
-        """Let a process wait for the next message; the oldest makes room for the newest."""
-        if self._tasks is None:
+    async def _begun(self, request: AskRequest) -> Conversation:
+        """A conversation that holds all but the last message of a request."""
+        shape = _name(request, [])
+        if len(request.conversation) == 1 and (again := await self._begun_again(shape)):
+            return again
+        self._kept.make_room()
+        return await begin(self._pool, self._launch, self._payer, request, shape, self._billing, self._workspace)
+
+    async def _begun_again(self, shape: str) -> Conversation | None:
+        """An empty conversation in the process of one that is over, if there is one and the CLI has forgotten it."""
+        while (conversation := self._kept.to_be_taken_back(shape, pressed=self._pressed)) is not None:
+            try:
+                if await conversation.take_back():
+                    self._pool.history.reused += 1
+                    return conversation
+            except BaseException:
+                conversation.end()
+                raise
             conversation.end()
-            return
-        if (double := self._kept.pop(name, None)) is not None:
-            double.end()
-        while len(self._kept) >= self._most_kept:
-            self._kept.pop(next(iter(self._kept))).end()
-        conversation.left = anyio.Event()
-        self._kept[name] = conversation
-        self._tasks.start_soon(self._expire, name, conversation)
-        self._relieve()
-
-    def _relieve(self) -> None:
-        """Give up processes that only wait, oldest first, until all of them take no more memory than they may.
-
-        What they held is not lost: the caller sends it again, and another process begins from it.
-        """
-        if self._memory is None:
-            return
-        taken = sum(worker.memory for worker in self._pool.workers if worker.alive)
-        while self._kept and taken > self._memory:
-            oldest = self._kept.pop(next(iter(self._kept)))
-            taken -= oldest.loan.worker.memory
-            oldest.end()
-
-    async def _expire(self, name: str, conversation: Conversation) -> None:
-        left = conversation.left
-        with anyio.move_on_after(self._park_seconds if conversation.pending else IDLE_SECONDS):
-            with anyio.move_on_after(SETTLE_SECONDS):
-                await left.wait()
-            if not left.is_set():
-                conversation.loan.worker.rest()
-            await left.wait()
-        if not left.is_set() and self._kept.get(name) is conversation:
-            del self._kept[name]
-            conversation.end()
+        return None
 
 
 def _name(request: AskRequest, messages: list[Json]) -> str:
@@ -273,6 +240,6 @@ def _result(answer: Answer, conversation: Conversation) -> AskResult:
         message=answer.message,
         structured_output=answer.structured_output,
         billed_to=conversation.billed_to,
-        rate_limit=rate_limit(answer.limits),
+        rate_limit=rate_limit(conversation.limits),
         error=ErrorInfo.of(error) if error else None,
     )

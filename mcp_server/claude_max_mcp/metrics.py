@@ -91,6 +91,7 @@ class _Now(Collector):
         yield CounterMetricFamily("claude_max_worker_starts", "CLI processes started.", workers.started)
         yield CounterMetricFamily("claude_max_worker_restarts", "Replaced before any request.", workers.replaced)
         yield CounterMetricFamily("claude_max_worker_failures", "Starts that failed.", workers.failed)
+        yield CounterMetricFamily("claude_max_worker_reuses", "Conversations begun in a used one.", workers.reused)
 
 
 def _gauge(name: str, text: str, samples: Iterable[tuple[tuple[str, ...], float | None]], *labels: str) -> Metric:

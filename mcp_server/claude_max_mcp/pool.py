@@ -1,4 +1,4 @@
-"""A pool of warm workers, each used once.
+"""A pool of warm workers, each lent once.
 
 A worker is anything slow to start that serves one lease in its life. In: how to start one, how many to keep warm.
 Out: a worker, for the length of a block. How many leases may run at once is not decided here (`admission`).
@@ -57,11 +57,15 @@ class PoolStats:
 
 @dataclass
 class PoolHistory:
-    """What became of workers since the pool was made: how many started, were replaced untaken, failed."""
+    """What became of workers since the pool was made: how many started, were replaced untaken, failed.
+
+    Whoever takes workers counts here how often one served again.
+    """
 
     started: int = 0
     replaced: int = 0
     failed: int = 0
+    reused: int = 0
 
 
 @dataclass(eq=False)

@@ -83,6 +83,18 @@ class Initialized(_Said):
         return next((m for m in self.models if model in (m.value, m.resolved_model)), None)
 
 
+class Rewound(_SaidInCamelCase):
+    """The answer to `rewind_conversation`."""
+
+    rewound: bool
+    preceding_assistant_uuid: str | None = None
+
+    @property
+    def to_the_beginning(self) -> bool:
+        """Whether nothing is left of what was said."""
+        return self.rewound and self.preceding_assistant_uuid is None
+
+
 class ControlReply(_Said):
     """The CLI's reply to one control request."""
 

@@ -58,6 +58,7 @@ class Service:
             timeout=settings.timeout,
             park_seconds=settings.park_seconds,
             memory=settings.memory,
+            reuse=settings.reuse,
             billing=settings.billing,
             workspace=opened(settings, launch),
         )

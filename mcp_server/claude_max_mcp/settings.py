@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Blank CLI processes that stand ready, about 110 MB each."""
     memory: int | None = Field(default=None, ge=1)
     """Megabytes that the CLI processes may take together; beyond it those that only wait for their caller go."""
+    reuse: bool = True
+    """Whether a new conversation may begin in a process that held another, once the CLI has forgotten that one."""
     timeout: float = Field(default=150.0, gt=0, le=3600)
     """Seconds for one request, unless it says otherwise."""
     park_seconds: float = Field(default=600.0, gt=0)

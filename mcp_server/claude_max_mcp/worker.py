@@ -1,7 +1,7 @@
 """One unmodified `claude` process, from its start to its end: it is spoken to, and it is heard.
 
 In: how to launch (`Launch`), control requests, user messages. Out: typed messages (`protocol`), in the order in
-which the CLI says them. A worker starts blank and becomes one conversation; what the conversation is about is not
+which the CLI says them. A worker starts blank and becomes a conversation; what the conversation is about is not
 known here.
 
 The process leads a session and a group of its own, and is ended with its group; on Linux the kernel ends it when this
@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
@@ -82,10 +83,16 @@ class Worker:
         await self._write(*(numbered for _, (numbered, _) in waiters))
         return [await self._settled(request, waiter) for request, (_, waiter) in waiters]
 
-    async def say(self, content: str | list[Json]) -> None:
-        """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything."""
-        message = {"role": "user", "content": content}
-        await self._write({"type": "user", "message": message, "parent_tool_use_id": None, "client_composed": True})
+    async def say(self, content: str | list[Json]) -> str:
+        """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything.
+
+        Returns:
+            What the CLI calls the message from now on.
+        """
+        message, name = {"role": "user", "content": content}, str(uuid4())
+        said = {"type": "user", "uuid": name, "message": message, "parent_tool_use_id": None}
+        await self._write({**said, "client_composed": True})
+        return name
 
     async def give(self, results: dict[str, Json]) -> None:
         """Hand over what the caller's tools returned, as MCP results by the id of their `tool_use`."""

@@ -366,3 +366,11 @@ async def test_a_tool_may_be_called_before_the_structured_output(house: House) -
     second = [*first, reply_of(result), user(returned("toolu_1"))]
     result = await house.ask(messages=second, tools=[WEATHER], output_schema=SCHEMA)
     assert result.structured_output == {"city": "Oslo"}, result.error
+
+
+async def test_the_limits_are_told_with_every_answer_though_the_cli_tells_of_changes_alone(house: House) -> None:
+    first = [user("hello")]
+    result = await house.ask(messages=first)
+    again = await house.ask(messages=[*first, reply_of(result), user("and now?")])
+    assert session(house, 0) == session(house, 1)
+    assert again.rate_limit == result.rate_limit and again.rate_limit is not None
