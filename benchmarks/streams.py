@@ -6,6 +6,7 @@ a word waits because words are joined into at most 20 messages a second is allow
 streams begin when all of them are there, so that no process starts while others stream.
 """
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from bench.figures import Facts, Samples, Verdict, show, table, write
 from bench.processes import Server, cpu_seconds, forget_login, interruptible, server, standin
 from claude_max_mcp.progress import DELTA_INTERVAL
 from claude_max_mcp.wire import AskResult
+
+ROUNDS = ("new processes", "used processes")
+"""Each streams twice: a process that has streamed before takes half the CPU time for it."""
 
 DEADLINE = 600.0
 """Seconds for all of it."""
@@ -80,30 +84,33 @@ async def read(client: Client, prompt: str, on_word: Callable[[], object]) -> St
     return stream
 
 
-async def measure(streams: int, words: int, rate: float) -> Measured:
-    """Let them all stream at once."""
+async def measure(streams: int, words: int, rate: float) -> list[Measured]:
+    """Let them all stream at once, in processes that were just started, and once more in the same ones."""
     prompt = f"stamped={words} pace={1 / rate} together={streams}"
-    found: list[Stream] = []
-    before: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="claude-max-bench-") as home:
         async with (
             standin(home) as upstream,
             server(upstream, home, concurrency=streams, queue=0) as there,
             connected(there.mcp) as client,
         ):
+            return [await at_once(there, client, prompt, streams, words) for _ in ROUNDS]
 
-            def on_word() -> None:
-                if not before:
-                    before.update(cpu(there))
 
-            async def one(number: int) -> None:
-                found.append(await read(client, f"Stream {number}. {prompt}", on_word))
+async def at_once(there: Server, client: Client, prompt: str, streams: int, words: int) -> Measured:
+    found: list[Stream] = []
+    before: dict[str, float] = {}
 
-            async with anyio.create_task_group() as tasks:
-                for number in range(streams):
-                    tasks.start_soon(one, number)
-            spent = {name: seconds - before[name] for name, seconds in cpu(there).items()}
-    return Measured(words, found, spent)
+    def on_word() -> None:
+        if not before:
+            before.update(cpu(there))
+
+    async def one(number: int) -> None:
+        found.append(await read(client, f"Stream {number}. {prompt}", on_word))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(streams):
+            tasks.start_soon(one, number)
+    return Measured(words, found, {name: seconds - before[name] for name, seconds in cpu(there).items()})
 
 
 def cpu(there: Server) -> dict[str, float]:
@@ -112,14 +119,20 @@ def cpu(there: Server) -> dict[str, float]:
     return {"server": alone, "CLI processes": whole - alone}
 
 
-def verdicts(found: Measured) -> list[Verdict]:
+def verdicts(found: Measured, title: str) -> list[Verdict]:
     beyond = found.lateness.quantile(0.99) - DELTA_INTERVAL * 1000
     failed = sum(stream.error is not None for stream in found.streams)
     return [
-        Verdict("streams that failed", failed, 0, ""),
-        Verdict("streams with a word lost, doubled or out of order", found.wrong(), 0, ""),
-        Verdict("p99 of lateness beyond the window in which words are joined", beyond, 150),
+        Verdict(f"{title}: streams that failed", failed, 0, ""),
+        Verdict(f"{title}: streams with a word lost, doubled or out of order", found.wrong(), 0, ""),
+        Verdict(f"{title}: p99 of lateness beyond the window in which words are joined", beyond, 150),
     ]
+
+
+def row(found: Measured, title: str) -> tuple[object, ...]:
+    late, thousands = found.lateness, found.words * len(found.streams) / 1000
+    spent = (f"{seconds / thousands:.2f}" for seconds in found.cpu.values())
+    return title, late.median, late.quantile(0.95), late.quantile(0.99), late.quantile(1.0), *spent
 
 
 def main(
@@ -132,24 +145,34 @@ def main(
     forget_login()
     interruptible()
 
-    async def benchmark() -> tuple[Measured, Facts]:
+    async def benchmark() -> tuple[list[Measured], Facts]:
         facts = Facts.now()
         with anyio.fail_after(DEADLINE):
             return await measure(n, words, rate), facts
 
     found, facts = anyio.run(benchmark)
-    judged, late = verdicts(found), found.lateness
-    rows = [("lateness of a word, ms", late.median, late.quantile(0.95), late.quantile(0.99), late.quantile(1.0))]
-    thousands = n * words / 1000
-    further = [f"CPU for 1,000 words: {name} {seconds / thousands:.2f} s" for name, seconds in found.cpu.items()]
+    rounds = dict(zip(ROUNDS, found, strict=True))
+    judged = [verdict for title, one in rounds.items() for verdict in verdicts(one, title)]
+    cores = rounds[ROUNDS[-1]].cpu["CLI processes"] / words * rate
+    columns = (
+        "lateness of a word, ms",
+        "median",
+        "p95",
+        "p99",
+        "max",
+        "server, CPU s for 1,000 words",
+        "CLI, the same",
+    )
     show(
-        table(f"{n} streams of {rate:g} words a second", ("", "median", "p95", "p99", "max"), rows),
+        table(f"{n} streams of {rate:g} words a second", columns, [row(one, title) for title, one in rounds.items()]),
         facts,
         judged,
-        further,
+        [f"the CLI alone kept {cores:.1f} of {os.cpu_count()} cores busy for each second of the used processes' words"],
     )
-    measured: dict[str, Any] = {"cpu_seconds": found.cpu, "lateness_ms": late, "streams": n, "words": words}
-    write(file, facts, judged, **measured)
+    measured: dict[str, Any] = {
+        title: {"cpu_seconds": one.cpu, "lateness_ms": one.lateness} for title, one in rounds.items()
+    }
+    write(file, facts, judged, streams=n, words=words, rounds=measured)
 
 
 if __name__ == "__main__":
