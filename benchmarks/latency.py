@@ -26,7 +26,7 @@ import typer
 from mcp import Client
 from rich.console import Console
 
-from bench.callers import ERA, TOOL, Conversation, Sample, direct, engine, pydantic_ai, spawned, through_mcp
+from bench.callers import ERA, TOOL, Conversation, Sample, as_text, direct, engine, pydantic_ai, spawned, through_mcp
 from bench.figures import Facts, Samples, Verdict, show, table, write
 from bench.processes import Idle, for_cli, forget_login, interruptible, served_pool_full, server, standin
 from claude_max_mcp.service import Service
@@ -134,6 +134,7 @@ async def set_up() -> AsyncGenerator[Run]:
         ways = [
             Way("control", "control: the direct request", partial(direct, http, upstream)),
             Way("mcp_warm", "MCP, a worker stands ready", partial(through_mcp, client)),
+            Way("mcp_text", "MCP, asked by `prompt`, as text", partial(as_text, client)),
             Way("pydantic_ai", "Pydantic AI, a worker stands ready", agent),
             Way("engine", "engine without MCP, same", partial(engine, service)),
             Way("mcp_used", "MCP, a used process begins anew", partial(through_mcp, to_used)),
@@ -186,12 +187,12 @@ async def measure_health(run: Run) -> None:
 
 
 def verdicts(run: Run) -> list[Verdict]:
-    """What this is for. The share of MCP compares the samples of each round, as it is small."""
+    """What this is for. The share of MCP compares the same `prompt` by both ways in each round, as it is small."""
 
     def added(key: str) -> float:
         return run.by_key(key).median - run.by_key("control").median
 
-    pairs = zip(run.by_key("mcp_warm").seconds, run.by_key("engine").seconds, strict=True)
+    pairs = zip(run.by_key("mcp_text").seconds, run.by_key("engine").seconds, strict=True)
     cold_spawn = run.by_key("mcp_cold").median / run.by_key("spawn").median
     return [
         Verdict("first text of a new conversation, beyond the control", added("mcp_warm"), 95),

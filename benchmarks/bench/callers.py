@@ -114,6 +114,20 @@ async def through_mcp(client: Client) -> float:
     return await Conversation(client).ask(PROMPT)
 
 
+async def as_text(client: Client) -> float:
+    """The same as people and assistants ask: by `prompt`, and each progress message is text."""
+    watch = Stopwatch()
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        watch.text()
+
+    result = await client.call_tool("ask_claude", {"prompt": PROMPT}, progress_callback=on_progress)
+    answer = AskResult.model_validate(result.structured_content)
+    if answer.error is not None:
+        raise RuntimeError(f"the server answered with an error: {answer.error.message}")
+    return watch.seconds
+
+
 async def engine(service: Service) -> float:
     """What is below MCP and HTTP, in this process."""
     watch = Stopwatch()

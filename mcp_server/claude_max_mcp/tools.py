@@ -129,8 +129,16 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         cache_hints=CACHE_HINTS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        get_tool_input_schema=_no_schema,
         **handlers(service),
     )
+
+
+def _no_schema(name: str) -> None:
+    """What the SDK looks through for arguments that are repeated in `Mcp-Param-…` headers: no tool here has any.
+
+    Without this it would list the tools, and walk through their schemas, before each call.
+    """
 
 
 async def _ask(service: Service, context: Context, arguments: dict[str, Any]) -> AskResult:

@@ -19,6 +19,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.message import MessageBuilder
 from claude_max_mcp.progress import MOST_PER_SECOND
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
+from claude_max_mcp.tools import ASK_CLAUDE, HEALTH
 from claude_max_mcp.wire import AskResult, Health
 from tests.house import MODERN, House, asked
 
@@ -318,3 +319,8 @@ async def test_health_answers_while_calls_are_running(house: House, mode: str) -
             result = await client.call_tool("health", {})
             assert Health.model_validate(result.structured_content).in_flight == 2
             hold.set()
+
+
+def test_no_argument_is_to_be_repeated_in_a_header_so_no_schema_is_looked_through_for_one() -> None:
+    """Where one is, `get_tool_input_schema` must give the schema."""
+    assert "x-mcp-header" not in f"{ASK_CLAUDE.input_schema} {HEALTH.input_schema}"
