@@ -161,8 +161,10 @@ class Chaos:
         with suppress(ProcessLookupError):
             most = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
-            await anyio.sleep(self.random.uniform(0.2, 1.0))
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+            try:
+                await anyio.sleep(self.random.uniform(0.2, 1.0))
+            finally:  # the faults may end in the middle of this one
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
 
 
 @dataclass(frozen=True)
