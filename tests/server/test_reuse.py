@@ -214,3 +214,11 @@ async def test_the_only_one_with_these_options_is_left_alone_where_an_older_one_
             await house.ask(messages=[user("hello")], system="Be kind.")
         assert await reused(house) == 0
         assert len({session(house, index) for index in range(3)}) == 3
+
+
+async def test_one_whose_cli_may_read_files_is_not_taken(own_standin: StandIn, tmp_path: Path) -> None:
+    """It may hold what it has read."""
+    async with serving(own_standin, concurrency=1, warm=0, workspace_root=tmp_path) as house:
+        for number in range(2):
+            assert (await house.ask(messages=[user(f"number {number}")], workspace="read")).success
+        assert await reused(house) == 0 and session(house, 0) != session(house, 1)
