@@ -58,7 +58,7 @@ types: $(READY) ## check the types (pyright, strict)
 
 check: lint types ## all static checks
 
-bench: $(READY) ## run the benchmarks, for a quarter of an hour; what they measure also goes to build/bench/, as JSON
+bench: $(READY) ## run the benchmarks, for some ten minutes; what they measure also goes to build/bench/, as JSON
 	@mkdir -p build/bench
 	@for file in benchmarks/*.py; do \
 		json="build/bench/$$(basename "$$file" .py).json"; \
