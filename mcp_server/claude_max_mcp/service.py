@@ -217,7 +217,8 @@ class Service:
         if self.settings.upstream_url is not None:
             return (
                 "healthy",
-                f"{READY}. Requests do not go to Anthropic (CLAUDE_MAX_UPSTREAM_URL), so Claude may not answer",
+                f"{READY}. Requests do not go to Anthropic (--offline, or CLAUDE_MAX_UPSTREAM_URL), so it may not be "
+                "Claude who answers",
             )
         return "healthy", READY
 
