@@ -142,9 +142,16 @@ def test_the_compose_file_is_one(command: list[str], tmp_path: Path) -> None:
     plugins = Path(os.environ.get("HOME", "/")) / ".docker"
     if plugins.is_dir():
         environment["DOCKER_CONFIG"] = str(plugins)
-    if shutil.which("docker") is None or _fails([*command[:2], "--help"], environment, tmp_path):
+    if shutil.which("docker") is None or not _offered(command[1], environment):
         pytest.skip(f"there is no `{' '.join(command[:2])}` here")
     assert not (complaint := _fails(command, environment, tmp_path)), complaint
+
+
+def _offered(name: str, environment: dict[str, str]) -> bool:
+    """Whether `docker` knows a command: of one that it does not know it shows its own help, and succeeds."""
+    asked = ["docker", name, "--help"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return f"docker {name}" in done.stdout
 
 
 def _fails(command: list[str], environment: dict[str, str], folder: Path) -> str:
