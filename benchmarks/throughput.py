@@ -184,7 +184,7 @@ async def measure(requests: int, callers: int) -> Measured:
                         level.allowed = min(at_once / WAIT, (os.cpu_count() or 1) / found.cpu)
                         found.levels.append(level)
                         await idle()
-                for _ in range(3):
+                for _ in RUNS:
                     found.loops.append(await loops(there.mcp))
             async with server(upstream, home) as there:
                 await crowd(found, there, callers)

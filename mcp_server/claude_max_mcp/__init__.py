@@ -9,7 +9,7 @@ The rooms, from the outside in; each knows only what is below it:
 * `http`, `messages_api`, `door`, `disconnects`, `listener`, `stdio`, `tools`, `resources`, `progress`: HTTP and MCP.
 * `service`, `knowledge`, `sessions`, `scratch`: the service as a whole, what it knows and keeps.
 * `journal`, `metrics`, `spans`, `logs`, `tracing`: what became of requests, for those who look on.
-* `conversations`, `conversation`, `login`, `history`, `transcript`, `caller_tools`: live conversations, how they begin.
+* `conversations`, `kept`, `conversation`, `login`, `history`, `transcript`, `caller_tools`: live conversations.
 * `models`, `turn`, `merging`, `message`, `failures`: a request's options, its answer, its error.
 * `admission`, `pool`: who runs, and on which warm process; they know nothing of Claude.
 * `worker`, `launch`, `protocol`: one `claude` process and what it says.

@@ -116,7 +116,7 @@ class Conversation:
         return answer
 
     async def take_back(self) -> bool:
-        """Let the CLI go back to before the first message, by the control request behind its own `/rewind`.
+        """Let the CLI go back to before the first message, by its own `rewind_conversation`.
 
         Returns:
             Whether the CLI says that it did, and that nothing comes before. If not, the process is of no more use.

@@ -82,6 +82,8 @@ class Conversations:
         self._ended = anyio.Event()
         self._stopping = False
         self.knowledge = Knowledge()
+        self.reused = 0
+        """Conversations that began in a used process."""
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -210,7 +212,7 @@ class Conversations:
         while (conversation := self._kept.to_be_taken_back(shape, pressed=self._pressed)) is not None:
             try:
                 if await conversation.take_back():
-                    self._pool.history.reused += 1
+                    self.reused += 1
                     return conversation
             except BaseException:
                 conversation.end()

@@ -28,16 +28,23 @@ class Metrics:
         journal: tells of each request that ends.
         health: how the service is, from what is known.
         workers: what the pool has done since it started.
+        reused: conversations that began in a used process.
     """
 
-    def __init__(self, journal: Journal, health: Callable[[], Health], workers: Callable[[], PoolHistory]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        health: Callable[[], Health],
+        workers: Callable[[], PoolHistory],
+        reused: Callable[[], int],
+    ) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter("claude_max_requests", "Requests that ended.", "model", "outcome")
         self._tokens = self._counter("claude_max_tokens", "Tokens of answered requests.", "model", "direction")
         self._first = self._histogram("claude_max_first_text_seconds", "Until the first text of an answer.", FIRST_TEXT)
         self._whole = self._histogram("claude_max_answer_seconds", "Until the answer was whole.", WHOLE)
         self._models = set(ALIASES.values())
-        self.registry.register(_Now(health, workers))
+        self.registry.register(_Now(health, workers, reused))
         journal.listen(self._count)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -68,9 +75,12 @@ class Metrics:
 class _Now(Collector):
     """What is read at the moment of looking."""
 
-    def __init__(self, health: Callable[[], Health], workers: Callable[[], PoolHistory]) -> None:
+    def __init__(
+        self, health: Callable[[], Health], workers: Callable[[], PoolHistory], reused: Callable[[], int]
+    ) -> None:
         self._health = health
         self._workers = workers
+        self._reused = reused
 
     def collect(self) -> Iterable[Metric]:
         now, workers = self._health(), self._workers()
@@ -91,7 +101,7 @@ class _Now(Collector):
         yield CounterMetricFamily("claude_max_worker_starts", "CLI processes started.", workers.started)
         yield CounterMetricFamily("claude_max_worker_restarts", "Replaced before any request.", workers.replaced)
         yield CounterMetricFamily("claude_max_worker_failures", "Starts that failed.", workers.failed)
-        yield CounterMetricFamily("claude_max_worker_reuses", "Conversations begun in a used one.", workers.reused)
+        yield CounterMetricFamily("claude_max_worker_reuses", "Conversations begun in a used one.", self._reused())
 
 
 def _gauge(name: str, text: str, samples: Iterable[tuple[tuple[str, ...], float | None]], *labels: str) -> Metric:

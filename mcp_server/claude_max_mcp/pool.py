@@ -57,15 +57,11 @@ class PoolStats:
 
 @dataclass
 class PoolHistory:
-    """What became of workers since the pool was made: how many started, were replaced untaken, failed.
-
-    Whoever takes workers counts here how often one served again.
-    """
+    """What became of workers since the pool was made: how many started, were replaced untaken, failed."""
 
     started: int = 0
     replaced: int = 0
     failed: int = 0
-    reused: int = 0
 
 
 @dataclass(eq=False)

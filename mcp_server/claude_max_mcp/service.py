@@ -65,7 +65,8 @@ class Service:
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
         """What became of the latest requests."""
-        self.metrics = Metrics(self.journal, self.state, lambda: self._conversations.pool_history)
+        talks = self._conversations
+        self.metrics = Metrics(self.journal, self.state, lambda: talks.pool_history, lambda: talks.reused)
         """The same and more, for Prometheus."""
         self._began = time.monotonic()
         self._looked_at = 0.0

@@ -115,12 +115,20 @@ async def test_other_options_need_another_process(narrow: House) -> None:
     ]
 
 
-async def test_a_process_that_waits_for_a_tools_result_is_not_taken(narrow: House) -> None:
-    for number in range(3):
-        narrow.standin.enqueue(Reply(content=(ToolUse("get_weather", {"city": "Paris"}, f"toolu_{number}"),)))
-        await narrow.ask(messages=[user(SECRET)], tools=[WEATHER])
-    assert await reused(narrow) == 0
-    assert len({session(narrow, index) for index in range(3)}) == 3
+async def test_a_process_that_waits_for_a_tools_result_is_not_taken(own_standin: StandIn) -> None:
+    own_standin.enqueue(Reply(content=(ToolUse("get_weather", {"city": "Paris"}, "toolu_1"),)))
+    async with serving(own_standin, warm=0) as house:
+        messages = [user(SECRET)]
+        said = reply_of(await house.ask(messages=messages, tools=[WEATHER]))
+
+        async def ask(number: int) -> None:
+            assert (await house.ask(messages=[user(f"number {number}")], tools=[WEATHER])).success
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(ask, number)
+        await house.ask(messages=[*messages, said, user(returned("toolu_1"))], tools=[WEATHER])
+        assert session(house) == session(house, 0)
 
 
 async def test_one_that_began_from_history_is_not_taken(narrow: House) -> None:
@@ -131,15 +139,14 @@ async def test_one_that_began_from_history_is_not_taken(narrow: House) -> None:
     assert await reused(narrow) == 0
 
 
-async def test_after_a_failed_login_no_used_process_is_taken(narrow: House) -> None:
-    for _ in range(2):
-        await narrow.ask(messages=[user("hello")])
-    narrow.standin.script(lambda _: authentication_failed())
-    assert not (await narrow.ask(messages=[user("hello")])).success
-    narrow.standin.reset()
-    before = await reused(narrow)
-    assert (await narrow.ask(messages=[user("hello")])).success
-    assert await reused(narrow) == before
+async def test_after_a_failed_login_no_used_process_is_left(own_standin: StandIn) -> None:
+    async with serving(own_standin, warm=1) as house:
+        for number in range(2):
+            await house.ask(messages=[user(f"number {number}")])
+        assert (await house.service.health()).pool.kept == 2
+        own_standin.script(lambda _: authentication_failed())
+        assert not (await house.ask(messages=[user("hello")])).success
+        assert (await house.service.health()).pool.kept == 0
 
 
 async def test_a_process_holds_no_more_than_so_many_conversations(
