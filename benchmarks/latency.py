@@ -29,7 +29,7 @@ from rich.console import Console
 from bench.callers import ERA, TOOL, Conversation, Sample, as_text, direct, engine, pydantic_ai, spawned, through_mcp
 from bench.figures import Facts, Samples, Verdict, show, table, write
 from bench.processes import Idle, for_cli, forget_login, interruptible, served_pool_full, server, standin
-from claude_max_mcp.service import Service
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.settings import Settings
 
 SETUP_SECONDS = 60.0

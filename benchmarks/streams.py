@@ -21,7 +21,7 @@ from mcp import Client
 from bench.callers import connected
 from bench.figures import Facts, Samples, Verdict, show, table, write
 from bench.processes import Server, cpu_seconds, forget_login, interruptible, server, standin
-from claude_max_mcp.progress import DELTA_INTERVAL
+from claude_max_mcp.front.progress import DELTA_INTERVAL
 from claude_max_mcp.wire import AskResult
 
 ROUNDS = ("new processes", "used processes")

@@ -12,9 +12,9 @@ import httpx2
 from mcp import Client
 from mcp_types import CallToolResult
 
-from claude_max_mcp.http import served
-from claude_max_mcp.listener import bind
-from claude_max_mcp.service import Service
+from claude_max_mcp.front.http import served
+from claude_max_mcp.front.listener import bind
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
 from claude_max_mcp.wire import AskResult

@@ -1,10 +1,11 @@
-"""What may know what: the promises of DESIGN.md about imports, kept by reading the sources."""
+"""What may import what, read from the sources: the folders give the rule, and one line gives their order."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+import claude_max_mcp
 
 ROOT = Path(__file__).parent.parent
 SERVER = ROOT / "mcp_server" / "claude_max_mcp"
@@ -13,12 +14,17 @@ PROVIDER = ROOT / "provider" / "pydantic_ai_claude_max"
 LONGEST = 380
 """Lines that a file may have."""
 
-READ_THE_ENVIRONMENT = {"settings", "commands"}
+READ_THE_ENVIRONMENT = {"settings", "terminal.commands"}
 """`commands` hands the name of the terminal to the CLI's own dialogue, and reads nothing else."""
+
+SHARED = ""
+"""The package of the modules that belong to no package."""
+
+HTTP = ("mcp", "mcp_types", "starlette", "uvicorn", "httpx2")
 
 
 def name_of(path: Path) -> str:
-    """A module's name below its package: `standin.api`."""
+    """A module's name below its distribution's package: `standin.api`, `terminal.doctor`."""
     package = SERVER if path.is_relative_to(SERVER) else PROVIDER
     parts = path.relative_to(package).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__") or package.name
@@ -26,9 +32,13 @@ def name_of(path: Path) -> str:
 
 SERVER_MODULES = {name_of(path): path for path in sorted(SERVER.rglob("*.py"))}
 PROVIDER_MODULES = {name_of(path): path for path in sorted(PROVIDER.rglob("*.py"))}
-SERVING = {
-    name: path for name, path in SERVER_MODULES.items() if name.partition(".")[0] not in ("standin", "demo", "__main__")
-}
+PACKAGES = {folder.name for folder in SERVER.iterdir() if (folder / "__init__.py").is_file()}
+
+
+def package_of(module: str) -> str:
+    """The first folder of a module's name; `SHARED` where it is in none. The entry point is a command's."""
+    head, _, _ = module.partition(".")
+    return "terminal" if module == "__main__" else head if head in PACKAGES else SHARED
 
 
 def tree(path: Path) -> ast.Module:
@@ -77,85 +87,101 @@ def ours(names: set[str]) -> set[str]:
     return {name for name in found if name in SERVER_MODULES}
 
 
+def needs() -> dict[str, set[str]]:
+    """For each of the server's modules, those that it imports ever, inside functions too."""
+    return {name: ours(anywhere(path)) - {name} for name, path in SERVER_MODULES.items()}
+
+
+def reach(module: str) -> set[str]:
+    """The packages that the package of a module may import: those behind it in the order, and the shared words."""
+    order = [set(re.findall(r"\w+", step)) for step in order_line().split("→")]
+    at = next(index for index, step in enumerate(order) if package_of(module) in step)
+    return {package_of(module), SHARED}.union(*order[at + 1 :])
+
+
+def order_line() -> str:
+    """The one line that says in which order the packages stand: in the docstring of the server's package."""
+    (line,) = re.findall(r"^ +(\w+ →.*)$", claude_max_mcp.__doc__ or "", re.MULTILINE)
+    return line
+
+
 def test_the_modules_are_found() -> None:
-    assert {"worker", "settings", "pool", "standin.api", "claude_max_mcp"} <= SERVER_MODULES.keys()
+    assert {"claude.process", "settings", "pool.pool", "standin.api", "claude_max_mcp"} <= SERVER_MODULES.keys()
     assert "_transport" in PROVIDER_MODULES
 
 
-def test_nobody_imports_the_sdk_and_only_launch_knows_of_it() -> None:
-    assert {name for name, path in SERVER_MODULES.items() if mentions(anywhere(path), "claude_agent_sdk")} == set()
-    assert {name for name, path in SERVER_MODULES.items() if '"claude_agent_sdk"' in path.read_text()} == {"launch"}
+def test_every_package_has_its_place_in_the_order() -> None:
+    assert set(re.findall(r"\w+", order_line())) == PACKAGES
 
 
-@pytest.mark.parametrize("name", SERVER_MODULES)
-def test_only_settings_reads_the_environment(name: str) -> None:
-    reads = [
-        ast.unparse(node)
-        for node in ast.walk(tree(SERVER_MODULES[name]))
-        if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in ("os.environ", "os.getenv", "environ")
-    ]
-    taken = anywhere(SERVER_MODULES[name]) & {"os.environ", "os.getenv", "os.environb"}
-    assert taken == set()
-    assert reads == [] or name in READ_THE_ENVIRONMENT
-
-
-def test_commands_reads_nothing_but_the_name_of_the_terminal() -> None:
-    source = SERVER_MODULES["commands"].read_text(encoding="utf-8")
-    assert source.count("os.environ") == source.count('os.environ.get("TERM", "xterm")') <= 1
-
-
-@pytest.mark.parametrize("name", ["pool", "admission"])
-def test_who_runs_is_decided_without_knowing_of_claude_or_mcp(name: str) -> None:
-    names = anywhere(SERVER_MODULES[name])
-    assert ours(names) <= {"errors", "beside"}
-    assert not any(mentions(names, package) for package in ("mcp", "mcp_types", "starlette", "claude_agent_sdk"))
-
-
-BELOW_MCP = ["service", "conversations", "turn", "message", "failures", "models", "knowledge", "login", "worker"]
-LOOKING_ON = ["journal", "metrics", "spans", "logs", "tracing"]
-
-
-@pytest.mark.parametrize(
-    "name", [*BELOW_MCP, *LOOKING_ON, "protocol", "wire", "errors", "settings", "progress", "beside"]
-)
-def test_what_is_below_the_tools_knows_nothing_of_mcp_or_http(name: str) -> None:
-    names = anywhere(SERVER_MODULES[name])
-    assert not any(mentions(names, package) for package in ("mcp", "mcp_types", "starlette", "uvicorn", "httpx2"))
-    assert ours(names).isdisjoint({"tools", "http", "door", "listener", "disconnects", "serve", "commands"})
-
-
-ROOMS = [
-    {"__main__", "commands", "serve", "caller", "demo", "doctor", "machine", "reach", "findings"}
-    | {"exits", "gauges", "manual", "placement", "question", "screen"},
-    {"http", "page", "connect", "messages_api", "door", "disconnects", "listener", "tools", "resources", "progress"},
-    {"service", "knowledge", "sessions", "scratch", "journal", "metrics", "spans", "logs"},
-    {"conversations", "login", "models", "turn", "message", "failures"},
-    {"admission", "pool"},
-    {"worker", "launch", "protocol"},
-    {"wire", "errors", "settings", "tokens", "tracing"},
-]
-"""From the outside in, as the package's docstring lists them."""
-
-
-def test_no_room_knows_one_further_out() -> None:
-    depth = {name: level for level, room in enumerate(ROOMS) for name in room}
-    outward = {
+def test_no_package_imports_one_that_stands_further_out() -> None:
+    assert [
         f"{name} imports {other}"
-        for name, path in SERVER_MODULES.items()
-        for other in ours(at_import(path))
-        if name in depth and other in depth and depth[other] < depth[name]
-    }
-    # `conversations` keeps what requests teach it, and `service` reads it from there.
-    assert outward <= {"conversations imports knowledge"}
+        for name, needed in needs().items()
+        if package_of(name) != SHARED
+        for other in needed
+        if package_of(other) not in reach(name)
+    ] == []
 
 
-def test_no_module_is_needed_by_what_it_needs() -> None:
-    needs = {name: ours(at_import(path)) for name, path in SERVER_MODULES.items()}
-    left = dict(needs)
-    while free := [name for name, needed in left.items() if not needed & left.keys() - {name}]:
+def test_the_shared_words_import_no_package() -> None:
+    assert [
+        f"{name} imports {other}"
+        for name, needed in needs().items()
+        if package_of(name) == SHARED
+        for other in needed
+        if package_of(other) != SHARED
+    ] == []
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    left = needs()
+    while free := [name for name, needed in left.items() if not needed & left.keys()]:
         for name in free:
             del left[name]
     assert left == {}, "a circle of imports"
+
+
+def test_every_package_says_what_it_knows_and_what_it_does_not() -> None:
+    for package in PACKAGES:
+        said = ast.get_docstring(tree(SERVER / package / "__init__.py")) or ""
+        assert re.search(r"\bIt knows\b", said) and re.search(r"\b(does not|no)\b", said), package
+
+
+def test_nobody_imports_the_sdk_and_only_launch_names_it() -> None:
+    assert {name for name, path in SERVER_MODULES.items() if mentions(anywhere(path), "claude_agent_sdk")} == set()
+    named = {name for name, path in SERVER_MODULES.items() if '"claude_agent_sdk"' in path.read_text()}
+    assert named == {"claude.launch"}
+
+
+def test_only_settings_reads_the_environment() -> None:
+    for name, path in SERVER_MODULES.items():
+        reads = [
+            ast.unparse(node)
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Attribute | ast.Name)
+            and ast.unparse(node) in ("os.environ", "os.getenv", "environ")
+        ]
+        assert anywhere(path) & {"os.environ", "os.getenv", "os.environb"} == set(), name
+        assert reads == [] or name in READ_THE_ENVIRONMENT, name
+
+
+def test_commands_reads_nothing_but_the_name_of_the_terminal() -> None:
+    source = SERVER_MODULES["terminal.commands"].read_text(encoding="utf-8")
+    assert source.count("os.environ") == source.count('os.environ.get("TERM", "xterm")') <= 1
+
+
+def test_the_pool_knows_nothing_of_claude() -> None:
+    for name, path in SERVER_MODULES.items():
+        if package_of(name) == "pool":
+            assert needs()[name] <= {"errors", "background", "pool.admission", "pool.pool"}
+            assert not any(mentions(anywhere(path), package) for package in (*HTTP, "claude_agent_sdk"))
+
+
+def test_only_the_front_and_the_terminal_know_mcp_and_http() -> None:
+    for name, path in SERVER_MODULES.items():
+        if package_of(name) not in ("front", "terminal", "standin"):
+            assert not any(mentions(anywhere(path), package) for package in HTTP), name
 
 
 def test_the_provider_does_not_need_the_server() -> None:
@@ -172,32 +198,28 @@ def test_the_server_knows_nothing_of_pydantic_ai() -> None:
         for name, path in SERVER_MODULES.items()
         if mentions(anywhere(path), "pydantic_ai") or mentions(anywhere(path), "pydantic_ai_claude_max")
     }
-    assert know <= {"demo"}
+    assert know <= {"terminal.demo"}
 
 
-def test_importing_the_server_imports_no_stand_in() -> None:
-    assert [name for name, path in SERVING.items() if mentions(at_import(path), "claude_max_mcp.standin")] == []
-
-
-def test_only_offline_takes_the_stand_in() -> None:
-    assert {name for name, path in SERVING.items() if mentions(anywhere(path), "claude_max_mcp.standin")} == {"serve"}
+def test_serving_imports_no_stand_in_unless_it_is_offline() -> None:
+    at_start = {name for name, path in SERVER_MODULES.items() if mentions(at_import(path), "claude_max_mcp.standin")}
+    assert {name for name in at_start if package_of(name) != "standin"} <= {"terminal.demo"}
+    ever = {name for name, path in SERVER_MODULES.items() if mentions(anywhere(path), "claude_max_mcp.standin")}
+    assert {name for name in ever if package_of(name) != "standin"} == {"terminal.demo", "terminal.serve"}
 
 
 def test_the_stand_in_knows_nothing_of_what_it_stands_in_for() -> None:
-    for name, path in SERVER_MODULES.items():
-        if name.startswith("standin"):
-            assert {other for other in ours(anywhere(path)) if not other.startswith("standin")} <= {"listener"}
+    for name, needed in needs().items():
+        if package_of(name) == "standin":
+            assert {other for other in needed if package_of(other) != "standin"} <= {"front.listener", "messages"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for folder in ("mcp_server", "provider", "tests", "examples") for path in (ROOT / folder).rglob("*.py")],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_no_file_is_too_long_to_read(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+def test_no_file_is_too_long_to_read() -> None:
+    for folder in ("mcp_server", "provider", "tests", "examples", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, path
 
 
-@pytest.mark.parametrize("path", [*SERVER_MODULES.values(), *PROVIDER_MODULES.values()], ids=name_of)
-def test_every_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(tree(path))
+def test_every_module_says_what_it_is_for() -> None:
+    for name, path in (SERVER_MODULES | PROVIDER_MODULES).items():
+        assert ast.get_docstring(tree(path)), name

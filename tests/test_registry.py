@@ -10,8 +10,8 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import Draft202012Validator
 from typer.testing import CliRunner
 
-from claude_max_mcp.commands import app
 from claude_max_mcp.settings import Settings
+from claude_max_mcp.terminal.commands import app
 
 Json = dict[str, Any]
 

@@ -15,8 +15,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from bench.processes import Environment, process
-from claude_max_mcp.launch import find_cli
-from claude_max_mcp.service import Service
+from claude_max_mcp.claude.launch import find_cli
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.wire import AskResult, parse_request
 
 Json: TypeAlias = dict[str, Any]

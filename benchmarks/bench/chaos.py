@@ -18,8 +18,8 @@ from pathlib import Path
 import anyio
 
 from bench.processes import PROC, Server, resident, server, ticks
-from claude_max_mcp.beside import beside
-from claude_max_mcp.listener import bind
+from claude_max_mcp.background import beside
+from claude_max_mcp.front.listener import bind
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 

@@ -18,7 +18,7 @@ import anyio
 import httpx2
 from anyio.abc import Process
 
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 
 Environment: TypeAlias = Mapping[str, str]
 

@@ -1,6 +1,6 @@
 """`python -m claude_max_mcp` and the command `claude-max`."""
 
-from claude_max_mcp.commands import app
+from claude_max_mcp.terminal.commands import app
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from opentelemetry import context, propagate, trace
 
-from claude_max_mcp.wire import Json
+from claude_max_mcp.messages import Json
 
 SENDS_ON = {
     "CLAUDE_CODE_ENABLE_TELEMETRY": "1",

@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
-from claude_max_mcp.history import normalise
-
-Json: TypeAlias = dict[str, Any]
+from claude_max_mcp.messages import Json, normalise
 
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""

@@ -13,9 +13,9 @@ from mcp import Client
 from ._connection import PROTOCOL, Route
 
 try:
-    from claude_max_mcp.service import Service
+    from claude_max_mcp.front.mcp import mcp_server
+    from claude_max_mcp.service.service import Service
     from claude_max_mcp.settings import Settings, cli_environment
-    from claude_max_mcp.tools import mcp_server
 except ModuleNotFoundError as error:
     raise ImportError(
         "`embedded()` runs the server's engine in this process, and its package is not installed: "

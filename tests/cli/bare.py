@@ -13,20 +13,20 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from claude_max_mcp.caller_tools import CallerTools
-from claude_max_mcp.launch import FIXED_ENVIRONMENT, Launch, find_cli
-from claude_max_mcp.protocol import (
+from claude_max_mcp.claude.caller_tools import CallerTools
+from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, Launch, find_cli
+from claude_max_mcp.claude.process import Worker, started
+from claude_max_mcp.claude.protocol import (
     AssistantMessage,
     Initialized,
-    Json,
     RateLimitEvent,
     RateLimitInfo,
     Result,
     StreamEvent,
     System,
 )
+from claude_max_mcp.messages import Json
 from claude_max_mcp.standin import Recorded, StandIn
-from claude_max_mcp.worker import Worker, started
 from tests.house import cli_environment
 
 DEADLINE = 20.0

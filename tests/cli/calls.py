@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 
-from claude_max_mcp.caller_tools import CallerTools
+from claude_max_mcp.claude.caller_tools import CallerTools
 
 Json = dict[str, Any]
 

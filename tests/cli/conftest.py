@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.standin import StandIn
 from tests.cli.bare import Bare, Hello, said_hello
 

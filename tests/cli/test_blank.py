@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.models import ALIAS_MAX_TOKENS, ALIASES
+from claude_max_mcp.engine.options import ALIAS_MAX_TOKENS
+from claude_max_mcp.models import ALIASES
 from tests.cli.bare import SONNET, Bare, Hello, ask, initialize
 
 TOOL: dict[str, Any] = {

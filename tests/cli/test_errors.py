@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.protocol import System
+from claude_max_mcp.claude.protocol import System
 from claude_max_mcp.standin import Failure, Reply, Text
 from tests.cli.bare import DEADLINE, UNCHANGED, Bare, Run, ask, events_until, heard, initialize
 

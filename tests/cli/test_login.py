@@ -8,8 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from claude_max_mcp.launch import FIXED_ENVIRONMENT, find_cli
-from claude_max_mcp.protocol import Account
+from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, find_cli
+from claude_max_mcp.claude.protocol import Account
 from claude_max_mcp.standin import StandIn
 from tests.cli.bare import DEADLINE, Bare, Changed, ask, initialize
 

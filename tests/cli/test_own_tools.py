@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from claude_max_mcp.claude.process import HOOKS
+from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.standin import Reply, ToolUse
-from claude_max_mcp.worker import HOOKS
-from claude_max_mcp.workspace import Workspace
 from tests.cli.bare import Bare, ask, initialize
 
 Json = dict[str, Any]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.caller_tools import SERVER
+from claude_max_mcp.claude.caller_tools import SERVER
+from claude_max_mcp.claude.transcript import write_transcript
 from claude_max_mcp.standin import ToolUse
-from claude_max_mcp.transcript import write_transcript
 from tests.cli.bare import SONNET, UNCHANGED, Bare, Changed, ask, assistant, heard, initialize, user
 from tests.cli.calls import WEATHER
 from tests.server.test_verbatim import PNG

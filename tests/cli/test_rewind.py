@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.caller_tools import as_mcp_result
+from claude_max_mcp.claude.caller_tools import as_mcp_result
+from claude_max_mcp.claude.process import Worker
+from claude_max_mcp.claude.protocol import Rewound
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.protocol import Rewound
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
-from claude_max_mcp.worker import Worker
 from tests.cli.bare import Bare, ask, events_until, heard, initialize
 from tests.cli.test_blank import SCHEMA, TOOL
 from tests.server.test_verbatim import PNG

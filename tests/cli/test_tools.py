@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.caller_tools import LONGEST_RESULT, CallerTools
+from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools
 from claude_max_mcp.standin import Reply, Text, ToolUse
 from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, events_until, heard, initialize, user
 from tests.cli.calls import WEATHER, Asked, text

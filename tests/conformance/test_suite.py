@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_max_mcp.http import application
-from claude_max_mcp.listener import bind, listening
+from claude_max_mcp.front.http import application
+from claude_max_mcp.front.listener import bind, listening
 from tests.conformance.fixtures import fixture_server
 from tests.conformance.node import SUITE, needs_node, run
 from tests.house import House, serving

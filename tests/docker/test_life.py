@@ -5,7 +5,7 @@ from functools import partial
 
 import anyio
 
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from tests.docker.stack import SERVER, Stack
 
 

@@ -8,7 +8,7 @@ import json
 
 import anyio
 
-from claude_max_mcp.listener import bind, listening
+from claude_max_mcp.front.listener import bind, listening
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text, ToolUse, echo
 
 PORT = 8080

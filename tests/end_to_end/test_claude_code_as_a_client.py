@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from claude_max_mcp.connect import NAME
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
+from claude_max_mcp.front.connect import NAME
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from tests.house import House, cli_environment
 

@@ -134,7 +134,7 @@ def inside_claude_code(standin: StandIn, home: Path) -> dict[str, str]:
 
 
 def test_without_the_servers_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "claude_max_mcp.service", None)
+    monkeypatch.setitem(sys.modules, "claude_max_mcp.service.service", None)
     monkeypatch.delitem(sys.modules, "pydantic_ai_claude_max._embedded", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'pydantic-ai-claude-max\[embedded\]'"):
         ClaudeMaxProvider.embedded()

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.standin import StandIn
 from tests.house import PATH, store_login
 from tests.server.program import serving

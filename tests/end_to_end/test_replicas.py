@@ -19,9 +19,9 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, UserPromptPart
 
 from benchmarks.bench.proxy import CONFIGURATION, MISSING, in_front_of, installed
-from claude_max_mcp.beside import beside
-from claude_max_mcp.door import MAX_BODY
-from claude_max_mcp.listener import bind
+from claude_max_mcp.background import beside
+from claude_max_mcp.front.door import MAX_BODY
+from claude_max_mcp.front.listener import bind
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 from pydantic_ai_claude_max._client import LONGEST

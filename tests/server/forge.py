@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from claude_max_mcp.pool import Pool, PoolStats
+from claude_max_mcp.pool.pool import Pool, PoolStats
 
 NOTHING_LEFT = PoolStats(size=0, warm=0, starting=0, leased=0)
 

@@ -8,8 +8,8 @@ from random import Random
 import anyio
 import pytest
 
-from claude_max_mcp.admission import RETRY_AFTER, Admission
 from claude_max_mcp.errors import ServiceError
+from claude_max_mcp.pool.admission import RETRY_AFTER, Admission
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 
 

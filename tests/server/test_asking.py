@@ -14,10 +14,10 @@ import pytest
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import Code, RequestError
-from claude_max_mcp.exits import MEANINGS, exit_code
-from claude_max_mcp.history import PICTURES
-from claude_max_mcp.question import MOST, arguments, document, image
+from claude_max_mcp.messages import PICTURES
 from claude_max_mcp.standin import Failure, Reply, Text
+from claude_max_mcp.terminal.ask_arguments import MOST, arguments, document, image
+from claude_max_mcp.terminal.exit_codes import MEANINGS, exit_code
 from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.server.program import PROGRAM, surroundings

@@ -34,7 +34,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from mcp import Client
 
-from claude_max_mcp.door import MAX_HEAD, MAX_HEADERS
+from claude_max_mcp.front.door import MAX_HEAD, MAX_HEADERS
 from claude_max_mcp.standin import Reply, StandIn, Text
 from tests.house import House, asked, serving
 from tests.server.test_door import raw

@@ -12,7 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from mcp import Client, MCPError
 
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text
 from claude_max_mcp.wire import AskResult
 from tests.house import MODERN, House, serving

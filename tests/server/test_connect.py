@@ -10,9 +10,9 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 
-from claude_max_mcp.connect import Client as Name
-from claude_max_mcp.connect import Recipe, Server, recipes
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
+from claude_max_mcp.front.connect import Client as Name
+from claude_max_mcp.front.connect import Recipe, Server, recipes
 from tests.house import MODERN, PATH, House, serving
 from tests.server.program import run, surroundings
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.doctor import examine
-from claude_max_mcp.door import Door
-from claude_max_mcp.findings import Finding
-from claude_max_mcp.launch import TESTED_VERSION, find_cli
-from claude_max_mcp.listener import bind, listening
-from claude_max_mcp.machine import available_mb, memory
+from claude_max_mcp.claude.launch import TESTED_VERSION, find_cli
+from claude_max_mcp.front.door import Door
+from claude_max_mcp.front.listener import bind, listening
 from claude_max_mcp.settings import Settings
+from claude_max_mcp.terminal.doctor.chain import examine
+from claude_max_mcp.terminal.doctor.findings import Finding
+from claude_max_mcp.terminal.doctor.machine import available_mb, memory
 from tests.house import PATH, serving
 from tests.server.program import run
 from tests.server.program import serving as serving_process

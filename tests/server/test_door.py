@@ -8,7 +8,7 @@ import anyio
 import httpx2
 import pytest
 
-from claude_max_mcp.door import MAX_BODY
+from claude_max_mcp.front.door import MAX_BODY
 from claude_max_mcp.standin import usage_limit
 from tests.house import House, serving
 from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.gauges import failing, gauges
+from claude_max_mcp.terminal.status_view import failing, gauges
 from claude_max_mcp.wire import Health
 from tests.house import House, serving
 from tests.server.program import run

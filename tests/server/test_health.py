@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 from mcp import Client
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import StandIn
 from claude_max_mcp.wire import Health
 from tests.house import MODERN, House, cli_environment, serving

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from claude_max_mcp.exits import MEANINGS
-from claude_max_mcp.manual import ASK, STATUS
+from claude_max_mcp.terminal.exit_codes import MEANINGS
+from claude_max_mcp.terminal.help_texts import ASK, STATUS
 from tests.house import PATH, House
 from tests.server.program import run, surroundings
 
@@ -31,7 +31,9 @@ async def test_the_version_is_the_packages(tmp_path: Path) -> None:
 
 
 async def test_help_and_completion_import_nothing_that_takes_long(tmp_path: Path) -> None:
-    look = "import sys, claude_max_mcp.commands; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    look = (
+        "import sys, claude_max_mcp.terminal.commands; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
     done = await anyio.run_process([sys.executable, "-c", look], env=surroundings(tmp_path), cwd=tmp_path)
     assert "typer" in done.stdout.decode()
     assert not any(f"'{name}'" in done.stdout.decode() for name in ("mcp", "pydantic", "starlette", "httpx2"))

@@ -9,7 +9,7 @@ import pytest
 from dirty_equals import IsFloat, IsInt, IsPartialDict, IsStr
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Failure, Reply, Text
 from tests.house import House, serving
 

@@ -4,7 +4,7 @@ import anyio
 from mcp import Client
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.journal import KEPT, Entry, Journal
+from claude_max_mcp.service.journal import KEPT, Entry, Journal
 from claude_max_mcp.standin import Reply, StandIn, Text
 from tests.house import MODERN, House, serving
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
 from tests.server.program import run
 from tests.server.terminal import in_a_terminal
 

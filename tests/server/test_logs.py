@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 
-from claude_max_mcp.logs import JsonLines
+from claude_max_mcp.service.logs import JsonLines
 from tests.house import House
 from tests.server import program
 

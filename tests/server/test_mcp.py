@@ -16,10 +16,10 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.message import MessageBuilder
-from claude_max_mcp.progress import MOST_PER_SECOND
+from claude_max_mcp.engine.message import MessageBuilder
+from claude_max_mcp.front.mcp import ASK_CLAUDE, HEALTH
+from claude_max_mcp.front.progress import MOST_PER_SECOND
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
-from claude_max_mcp.tools import ASK_CLAUDE, HEALTH
 from claude_max_mcp.wire import AskResult, Health
 from tests.house import MODERN, House, asked
 

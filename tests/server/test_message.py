@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dirty_equals import IsStr
 
-from claude_max_mcp.message import MessageBuilder
+from claude_max_mcp.engine.message import MessageBuilder
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 
 Json = dict[str, Any]

@@ -17,10 +17,10 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
-from claude_max_mcp.disconnects import Disconnects
-from claude_max_mcp.listener import bind, listening
-from claude_max_mcp.messages_api import messages_routes
+from claude_max_mcp.background import beside
+from claude_max_mcp.front.listener import bind, listening
+from claude_max_mcp.front.messages_api import messages_routes
+from claude_max_mcp.front.request import Disconnects
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from tests.house import PATH, House, serving
 

@@ -8,7 +8,7 @@ import pytest
 from anthropic import AsyncAnthropic
 from anthropic.types.thread_unsupported_request_error import ThreadUnsupportedRequestError
 
-from claude_max_mcp.messages_api import CARRIED, LEFT_OUT, NO_CHANGE
+from claude_max_mcp.front.messages_api import CARRIED, LEFT_OUT, NO_CHANGE
 from tests.house import House
 
 from .test_conversations import WEATHER, Json

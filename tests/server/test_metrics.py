@@ -10,7 +10,7 @@ import anyio
 from prometheus_client.parser import text_string_to_metric_families
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn
 from tests.house import House, serving
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from dirty_equals import IsPartialDict
 
-from claude_max_mcp.page import FILE
+from claude_max_mcp.front.page import FILE
 from tests.house import House, serving
 
 TOKEN = "a-token-that-nobody-guesses"

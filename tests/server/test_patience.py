@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from anyio.abc import SocketStream
 
-from claude_max_mcp.beside import beside
-from claude_max_mcp.http import application
-from claude_max_mcp.listener import Connection, bind, listening
+from claude_max_mcp.background import beside
+from claude_max_mcp.front.http import application
+from claude_max_mcp.front.listener import Connection, bind, listening
 from claude_max_mcp.standin import Reply
 from tests.house import House
 

@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from claude_max_mcp.connect import Recipe
+from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.errors import RequestError
-from claude_max_mcp.launch import find_cli
-from claude_max_mcp.placement import merged, write
+from claude_max_mcp.front.connect import Recipe
+from claude_max_mcp.terminal.install import merged, write
 from tests.house import PATH, serving
 from tests.server.program import run
 

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.pool import Pool, PoolStats
+from claude_max_mcp.pool.pool import Pool, PoolStats
 from tests.server.forge import NOTHING_LEFT, FakeWorker, Forge, borrowed
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from pydantic_core import from_json
 
-from claude_max_mcp.progress import HEARTBEAT, MOST_PER_SECOND, Progress, reporting
+from claude_max_mcp.front.progress import HEARTBEAT, MOST_PER_SECOND, Progress, reporting
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 from tests.virtual import in_virtual_time, settled
 

@@ -10,8 +10,8 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Icon, PromptReference, ReadResourceResult, TextContent, TextResourceContents
 
+from claude_max_mcp.front.mcp import INSTRUCTIONS, mcp_server
 from claude_max_mcp.models import ALIASES
-from claude_max_mcp.tools import INSTRUCTIONS, mcp_server
 from claude_max_mcp.wire import Health
 from tests.house import MODERN, House, serving
 

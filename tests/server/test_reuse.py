@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from claude_max_mcp import conversation
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
+from claude_max_mcp.engine import conversation
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse, authentication_failed
 from tests.house import House, serving
 

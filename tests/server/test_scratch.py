@@ -17,7 +17,7 @@ from tests.server.test_conversations import assistant, user
 
 HOLD = """
 import sys
-from claude_max_mcp.scratch import scratch_folder
+from claude_max_mcp.service.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "file").write_text("x")
     print(folder, flush=True)

@@ -12,7 +12,7 @@ import pytest
 from anyio.abc import Process
 from anyio.lowlevel import checkpoint
 
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn, authentication_failed
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, surroundings

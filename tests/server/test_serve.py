@@ -18,7 +18,7 @@ from anyio.abc import Process
 from anyio.lowlevel import checkpoint
 from mcp import Client, StdioServerParameters
 
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn
 from claude_max_mcp.wire import Health
 from tests.house import MODERN, asked

@@ -10,7 +10,7 @@ import pytest
 from dirty_equals import IsStr
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 
 Json = dict[str, Any]

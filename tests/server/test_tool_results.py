@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.launch import find_cli
+from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from tests.house import House, serving
 

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.beside import beside
+from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from claude_max_mcp.tracing import continued, telling, trace_id
 from tests.house import House, serving

@@ -1,11 +1,7 @@
-"""An offline stand-in for the Anthropic Messages API, on loopback.
+"""An offline stand-in for the Anthropic Messages API, on loopback: scripted answers, and a record of each request.
 
-In: the HTTP requests that the real `claude` CLI sends when `ANTHROPIC_BASE_URL` points here.
-Out: scripted answers (`Reply`, `Failure`), as server-sent events or JSON, and a record of every
-request as it came, so that a test can assert what reached upstream.
-
-It serves tests, benchmarks, `claude-max demo` and `--offline`. The serving path never imports it, and
-it knows nothing of workers, MCP or Pydantic AI.
+It knows what the real `claude` CLI sends when `ANTHROPIC_BASE_URL` points here, and how the API answers and fails. It
+does not know this server; tests, benchmarks, `claude-max demo` and `--offline` use it, the serving path never does.
 """
 
 from claude_max_mcp.standin.api import Recorded, StandIn

@@ -16,9 +16,10 @@ import anyio
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from claude_max_mcp.listener import bind, listening
+from claude_max_mcp.front.listener import bind, listening
+from claude_max_mcp.messages import Json
 from claude_max_mcp.standin.failures import Failure
-from claude_max_mcp.standin.replies import Json, Reply, echo
+from claude_max_mcp.standin.replies import Reply, echo
 
 Answer: TypeAlias = Reply | Failure
 

@@ -7,8 +7,9 @@ offered, else what was said, with what came beside it.
 from collections import Counter
 from typing import Any
 
+from claude_max_mcp.messages import Json
 from claude_max_mcp.standin.api import Recorded
-from claude_max_mcp.standin.replies import Json, Reply, Text, ToolUse, echo
+from claude_max_mcp.standin.replies import Reply, Text, ToolUse, echo
 
 OUTPUT = "StructuredOutput"
 """The CLI's own tool for output that fits a schema."""

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
-Json: TypeAlias = dict[str, Any]
+from claude_max_mcp.messages import Json
 
 RECORDED_USAGE: Json = {
     "input_tokens": 11,

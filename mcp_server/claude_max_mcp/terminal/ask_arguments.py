@@ -1,0 +1,121 @@
+"""What a person asks from a shell: words, what is piped in, and files.
+
+In: a prompt, standard input, paths. Out: the arguments of `ask_claude`. Nothing is mixed into the person's words: what
+is piped in, and each file, goes along whole as a block of its own.
+"""
+
+import base64
+import json
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from claude_max_mcp.errors import RequestError, invalid
+from claude_max_mcp.messages import Json, picture_type
+
+MOST = 31 * 1024 * 1024
+"""Bytes of a question; the server takes 32 MB, with all that is around it."""
+
+PATIENCE = 2.0
+"""Seconds that a pipe may be silent before the person is told what is waited for."""
+
+
+def arguments(prompt: str | None, piped: str | None, images: Sequence[Path], files: Sequence[Path]) -> Json:
+    """The question; without a prompt, what is piped in is the prompt.
+
+    Raises:
+        RequestError: a file is not of a kind that can be sent, or all is too large.
+    """
+    if prompt is None:
+        prompt, piped = piped or "", None
+    blocks = [*map(image, images), *map(document, files)]
+    if piped:
+        blocks.append(text_document("standard input", piped))
+    if not blocks:
+        return _fitting({"prompt": prompt})
+    return _fitting({"messages": [{"role": "user", "content": [*blocks, {"type": "text", "text": prompt}]}]})
+
+
+def piped_text(tell: Callable[[str], None]) -> str | None:
+    """All that is piped in, as it is; None if standard input is no pipe and no file, or holds nothing but space.
+
+    Raises:
+        RequestError: it is too large, or no text.
+    """
+    if not _is_piped():
+        return None
+    if not select.select([0], [], [], PATIENCE)[0]:
+        tell("Waiting for standard input to end, as it goes along. Where there is none: < /dev/null")
+    text = _text("Standard input", sys.stdin.buffer.read(MOST + 1))
+    return text if text.strip() else None
+
+
+def image(path: Path) -> Json:
+    """An image as a block; its first bytes say what it is.
+
+    Raises:
+        RequestError: it is none that Claude can see.
+    """
+    content = _read(path)
+    if (kind := picture_type(content)) is None:
+        raise invalid(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
+    return {"type": "image", "source": _base64(kind, content)}
+
+
+def document(path: Path) -> Json:
+    """A PDF or a text file as a block.
+
+    Raises:
+        RequestError: it is neither.
+    """
+    content = _read(path)
+    if content.startswith(b"%PDF-"):
+        return {"type": "document", "source": _base64("application/pdf", content), "title": path.name}
+    return text_document(path.name, _text(str(path), content))
+
+
+def text_document(title: str, text: str) -> Json:
+    """Text as a block of its own, whose bounds nothing in it can shift."""
+    return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}, "title": title}
+
+
+def _is_piped() -> bool:
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST + 1)
+    except OSError as error:
+        raise invalid(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _text(name: str, content: bytes) -> str:
+    if len(content) > MOST:
+        raise _too_large()
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise invalid(f"{name} is no text in UTF-8. Give PDFs with --file and images with --image.") from None
+
+
+def _base64(kind: str, content: bytes) -> Json:
+    return {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
+
+
+def _fitting(question: Json) -> Json:
+    if len(json.dumps(question, ensure_ascii=False).encode()) > MOST:
+        raise _too_large()
+    return question
+
+
+def _too_large() -> RequestError:
+    return RequestError("request_too_large", f"At most {MOST // 1024**2} MB can be asked at once. Send less.")
