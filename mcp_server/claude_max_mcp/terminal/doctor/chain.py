@@ -58,7 +58,7 @@ async def _cli(settings: Settings, launch: Launch, *, alone: bool) -> list[Findi
 
 def _login_file(launch: Launch) -> Finding | None:
     try:
-        with launch.login():
+        with launch.opening_login():
             return None
     except ClaudeMaxError as error:
         return problem(error.message.partition(". ")[0], error.message.partition(". ")[2])
