@@ -13,7 +13,7 @@ from mcp import Client
 from ._connection import PROTOCOL, Route
 
 try:
-    from claude_max_mcp.front.mcp import mcp_server
+    from claude_max_mcp.front.mcp import make_mcp_server
     from claude_max_mcp.service.service import Service
     from claude_max_mcp.settings import Settings, cli_environment
 except ModuleNotFoundError as error:
@@ -35,5 +35,8 @@ def inside(settings: Settings | None, environment: Mapping[str, str] | None) -> 
 
 @asynccontextmanager
 async def _engine(settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator[Client]:
-    async with Service.running(settings, environment) as service, Client(mcp_server(service), mode=PROTOCOL) as client:
+    async with (
+        Service.running(settings, environment) as service,
+        Client(make_mcp_server(service), mode=PROTOCOL) as client,
+    ):
         yield client

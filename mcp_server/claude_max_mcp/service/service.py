@@ -12,21 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from claude_max_mcp.claude.launch import Launch, blank_launch, find_cli
-from claude_max_mcp.claude.login import look_up, signed_in
+from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
+from claude_max_mcp.claude.login import look_up, look_up_login
 from claude_max_mcp.engine.account import Knowledge, rate_limit
 from claude_max_mcp.engine.cli_errors import ADVICE
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
-from claude_max_mcp.engine.workspace import opened
+from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.messages import Json
 from claude_max_mcp.service.defects import describe_defect
-from claude_max_mcp.service.journal import Journal, Observed, new_id
+from claude_max_mcp.service.journal import Journal, Observed, make_request_id
 from claude_max_mcp.service.metrics import Metrics
 from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
-from claude_max_mcp.service.spans import note, request_span
+from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
 
@@ -72,7 +72,7 @@ class Service:
             memory=settings.memory,
             reuse=settings.reuse,
             billing=settings.billing,
-            workspace=opened(settings, launch),
+            workspace=open_workspace(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
@@ -93,8 +93,8 @@ class Service:
             environment: what the CLI inherits, see `settings.cli_environment`.
         """
         with scratch_folder() as scratch:
-            cli, missing = _find(settings.cli_path)
-            launch = blank_launch(settings, environment, cli, scratch)
+            cli, missing = _find_cli(settings.cli_path)
+            launch = make_blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._look_up()
@@ -128,18 +128,18 @@ class Service:
             caller: who asks: callers take turns where requests have to wait.
             request_id: what the request is called from here on; without it, a new id.
         """
-        observed = Observed(request.model or self.settings.model, request_id or new_id())
-        result = cancelled_result()  # if nothing else becomes of it
+        observed = Observed(request.model or self.settings.model, request_id or make_request_id())
+        result = make_cancelled_result()  # if nothing else becomes of it
         with request_span(request.model or self.settings.model) as span:
             try:
-                result = await self._ask(request, _tee(observed.saw, on_event), keeper, caller)
+                result = await self._ask(request, _tee(observed.see, on_event), keeper, caller)
             except ClaudeMaxError as error:
                 result = AskResult.failure(error)
             except Exception as defect:
                 result = self._report(defect, observed.request_id)
             finally:
-                entry = observed.ended(result)
-                note(span, entry, result)
+                entry = observed.finish(result)
+                describe_outcome(span, entry, result)
                 self.journal.add(entry)
         return result.model_copy(update={"request_id": observed.request_id})
 
@@ -216,7 +216,7 @@ class Service:
             login = (
                 await look_up(self._launch)
                 if known is None
-                else replace(await signed_in(self._launch), cli_version=known)
+                else replace(await look_up_login(self._launch), cli_version=known)
             )
             self._known.looked_up(login)
         else:
@@ -255,7 +255,7 @@ def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
     return on_event
 
 
-def cancelled_result() -> AskResult:
+def make_cancelled_result() -> AskResult:
     """The result of a request whose caller went away."""
     return AskResult.failure(
         ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
@@ -269,7 +269,7 @@ def _auth(known: Knowledge) -> Auth:
     return Auth(method=known.method, state=state, configured=configured, proven=proven, proven_at=known.proven_at)
 
 
-def _find(configured: Path | None) -> tuple[Path, ServiceError | None]:
+def _find_cli(configured: Path | None) -> tuple[Path, ServiceError | None]:
     try:
         return find_cli(configured), None
     except ServiceError as error:
