@@ -24,9 +24,9 @@ REFUSED: Final = -32010
 # A call is one HTTP connection for its whole length, and waits for no other; the server closes an idle one after
 # 65 s, so one that is reused before 30 s cannot be closed by the server in the very moment in which a request
 # is written to it.
-_LIMITS: Final = httpx2.Limits(max_connections=1024, max_keepalive_connections=64, keepalive_expiry=30)
+LIMITS: Final = httpx2.Limits(max_connections=1024, max_keepalive_connections=64, keepalive_expiry=30)
 # The server writes at least every 15 s.
-_TIMEOUT: Final = httpx2.Timeout(connect=5, read=45, write=45, pool=None)
+TIMEOUT: Final = httpx2.Timeout(connect=5, read=45, write=45, pool=None)
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -48,7 +48,7 @@ async def _connecting(url: str, token: str | None) -> AsyncGenerator[Client]:
 def _make_http_client(url: str, token: str | None) -> httpx2.AsyncClient:
     transport = httpx2.AsyncHTTPTransport(
         verify=_load_tls(httpx2.URL(url).scheme),
-        limits=_LIMITS,
+        limits=LIMITS,
         retries=2,  # of connecting only: at once and after half a second, while a server restarts
     )
     # It distinguishes this program from others: where requests have to wait, the server serves programs in turn.
@@ -56,7 +56,7 @@ def _make_http_client(url: str, token: str | None) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         transport=Guard(transport),
         headers=program | ({"authorization": f"Bearer {token}"} if token else {}),
-        timeout=_TIMEOUT,
+        timeout=TIMEOUT,
         trust_env=False,  # proxies of the environment would be mounted beside the guard
     )
 
