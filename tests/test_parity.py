@@ -9,7 +9,6 @@ from anthropic.types.shared.error_type import ErrorType
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from claude_max_mcp import errors, models, wire
-from claude_max_mcp.engine.cli_errors import ADVICE
 from claude_max_mcp.errors import Code
 from claude_max_mcp.front import listener, messages_api, progress
 from claude_max_mcp.settings import Settings
@@ -120,7 +119,7 @@ def test_a_field_that_the_provider_reads_is_sent_in_a_type_that_it_takes(
 
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_is_read_as_it_was_sent(code: Code) -> None:
-    error = errors.error_class(code)(code, "Do this.", retry_after=1.5, resets_at=1800000000)
+    error = errors.ClaudeMaxError(code, "Do this.", retry_after=1.5, resets_at=1800000000)
     result = AskResult.model_validate(wire.AskResult.failure(error).model_dump(mode="json"))
     assert result.error is not None and not result.success
     seen = (result.error.code, result.error.message, result.error.status, result.error.retryable)
@@ -165,11 +164,10 @@ async def test_both_say_in_the_same_words_that_no_server_is_running() -> None:
         assert f"not running at {URL}" in text and "`claude-max serve`" in text and "CLAUDE_MAX_URL" in text
 
 
-@pytest.mark.parametrize("code", [code for code in CODES if errors.STATUS[code] == 401])
-def test_both_say_in_the_same_words_that_a_login_is_missing(code: Code) -> None:
-    assert code in LOGIN_CODES
-    said = str(AskFailed(ErrorDetail(code=code, message="Something else.")))
-    for text in (f"{ADVICE[code]}", said):
+def test_a_missing_login_is_completed_by_how_to_log_in_whatever_the_server_says_of_it() -> None:
+    assert {code for code in CODES if errors.STATUS[code] == 401} == LOGIN_CODES
+    for code in LOGIN_CODES:
+        text = str(AskFailed(ErrorDetail(code=code, message="Something else.")))
         assert "authentication" in text and "claude-max login" in text and "setup-token" in text
 
 
