@@ -1,5 +1,17 @@
 """Claude Max for Pydantic AI: a model, a provider and a client for a claude-max server.
 
+The modules, from the outside in; each imports only what is below it:
+
+    _strings, _capability   `custom:` names, for every agent or for one; `auto` turns them on
+    _model                  Pydantic AI's Anthropic model, without what the CLI cannot do
+    _provider               Anthropic's SDK over a server; `_embedded`: over an engine in this process
+    _transport, _messages   an HTTP request of that SDK becomes a call of `ask_claude`
+    _client                 calls of the server's tools, typed
+    _answer                 one call on its way
+    _http, _mcp_errors      the route over HTTP, and what can go wrong on it
+    _connection             one MCP client, shared by all calls
+    _names, _results, _errors   the words that all of them use
+
 Everything is imported when it is first used: the client without Pydantic AI, and `enable()`, at the top of a
 program, without Anthropic's SDK and MCP.
 """
