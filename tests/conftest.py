@@ -2,14 +2,24 @@
 
 import os
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from claude_max_mcp.standin import StandIn
 from tests.house import House, serving
 
 for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:
     del os.environ[_name]  # an inherited login or setting would change, or pay for, what is tested
+
+# Properties: the same few examples in every run, or with `--hypothesis-profile=thorough` many, and new ones each time.
+# No deadline and no complaint of slowness: a busy machine breaks no property.
+set_hypothesis_home_dir(Path(__file__).parents[1] / ".pytest_cache" / "hypothesis")
+_any_speed = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", _any_speed, derandomize=True, max_examples=50)
+settings.register_profile("thorough", _any_speed, derandomize=False, max_examples=500, print_blob=True)
 
 
 @pytest.fixture(scope="session")
