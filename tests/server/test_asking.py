@@ -14,7 +14,7 @@ import pytest
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import Code, RequestError
-from claude_max_mcp.messages import PICTURES
+from claude_max_mcp.pictures import PICTURES
 from claude_max_mcp.standin import Failure, Reply, Text
 from claude_max_mcp.terminal.ask_arguments import MOST, arguments, document, image
 from claude_max_mcp.terminal.exit_codes import MEANINGS, exit_code

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from claude_max_mcp.errors import RequestError, invalid
-from claude_max_mcp.messages import Json, picture_type
+from claude_max_mcp.messages import Json
+from claude_max_mcp.pictures import detect_picture
 
 MOST = 31 * 1024 * 1024
 """Bytes of a question; the server takes 32 MB, with all that is around it."""
@@ -60,7 +61,7 @@ def image(path: Path) -> Json:
         RequestError: it is none that Claude can see.
     """
     content = _read(path)
-    if (kind := picture_type(content)) is None:
+    if (kind := detect_picture(content)) is None:
         raise invalid(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
     return {"type": "image", "source": _base64(kind, content)}
 
