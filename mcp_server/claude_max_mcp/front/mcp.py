@@ -30,6 +30,7 @@ from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
 from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, caller_of, gone
 from claude_max_mcp.front.resources import CACHE_HINTS, handlers
+from claude_max_mcp.front.tool_schema import simplify_schema
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Health, parse_request
 
@@ -65,7 +66,7 @@ ASK_CLAUDE = Tool(
         "`response`; to go on with it, send its `session_id` with your next `prompt`. Expect seconds to minutes. A "
         "failure is a result with `error`: its `message` says what to do next."
     ),
-    input_schema=AskRequest.model_json_schema(),
+    input_schema=simplify_schema(AskRequest.model_json_schema()),
     output_schema=AskResult.model_json_schema(),
     annotations=ToolAnnotations(
         title="Ask Claude",
