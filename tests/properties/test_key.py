@@ -18,7 +18,7 @@ from tests.properties.values import (
     Json,
     find_leaves,
     look_up,
-    replace_leaf,
+    replace_at,
 )
 
 
@@ -82,7 +82,7 @@ def test_a_change_at_any_place_changes_the_key(
     whole: list[Any] = [options, conversation]
     place = data.draw(st.sampled_from(find_leaves(whole)))
     assume(repr(look_up(whole, place)) != repr(leaf))  # `repr`, as 0, 0.0 and False are equal and not the same
-    changed: Any = replace_leaf(whole, place, leaf)
+    changed: Any = replace_at(whole, place, leaf)
     assume(isinstance(changed[0], dict) and isinstance(changed[1], list))
     assert make_key(digest(changed[0]), changed[1]) != make_key(digest(options), conversation)
 

@@ -1,6 +1,5 @@
 """Generated JSON, blocks and conversations in the form of `messages.normalise`."""
 
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -11,8 +10,8 @@ Json = dict[str, Any]
 Path: TypeAlias = tuple[str | int, ...]
 """A place in JSON: the names and indices that lead to it."""
 
-TEXTS = st.text(max_size=12)
-"""Any text, characters beyond the first plane among it."""
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+"""Any text that can be sent, with characters of all planes."""
 
 WORDS = TEXTS.filter(str.strip)
 """Text that says something."""
@@ -47,7 +46,7 @@ ANSWERS = TEXT_BLOCKS | THINKING_BLOCKS | REDACTED_BLOCKS | TOOL_USES
 """Blocks of Claude."""
 
 IMAGES = make_block("image", source=st.fixed_dictionaries({"type": st.just("url"), "url": TEXTS}))
-DOCUMENTS = make_block("document", source=OBJECTS, title=TEXTS)
+DOCUMENTS = make_block("document", source=OBJECTS.map(lambda source: {**source, "type": "file"}), title=TEXTS)
 TOOL_RESULTS = make_block(
     "tool_result", tool_use_id=IDS, content=TEXTS | st.lists(TEXT_BLOCKS | IMAGES, max_size=2), is_error=st.booleans()
 )
@@ -62,14 +61,20 @@ MESSAGES = st.one_of(
 CONVERSATIONS = st.lists(MESSAGES, max_size=4)
 
 
-def find_leaves(value: JsonValue, path: Path = ()) -> list[Path]:
+def find_places(value: JsonValue, path: Path = ()) -> list[Path]:
+    """Every place in JSON, the outermost first."""
+    return [path, *(place for name, part in _list_parts(value) for place in find_places(part, (*path, name)))]
+
+
+def find_leaves(value: JsonValue) -> list[Path]:
     """The places in JSON that hold no other: scalars, and what is empty."""
-    inner: Iterable[tuple[str | int, JsonValue]] = ()
+    return [place for place in find_places(value) if not _list_parts(look_up(value, place))]
+
+
+def _list_parts(value: JsonValue) -> list[tuple[str | int, JsonValue]]:
     if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    return [leaf for name, part in inner for leaf in find_leaves(part, (*path, name))] or [path]
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
 
 
 def look_up(value: JsonValue, path: Path) -> JsonValue:
@@ -82,12 +87,50 @@ def look_up(value: JsonValue, path: Path) -> JsonValue:
     return value
 
 
-def replace_leaf(value: JsonValue, path: Path, leaf: JsonValue) -> JsonValue:
+def replace_at(value: JsonValue, path: Path, leaf: JsonValue) -> JsonValue:
     """JSON with something else at one place."""
     if not path:
         return leaf
     name, *rest = path
     if isinstance(value, dict):
-        return {key: replace_leaf(part, tuple(rest), leaf) if key == name else part for key, part in value.items()}
+        return {key: replace_at(part, tuple(rest), leaf) if key == name else part for key, part in value.items()}
     assert isinstance(value, list)
-    return [replace_leaf(part, tuple(rest), leaf) if at == name else part for at, part in enumerate(value)]
+    return [replace_at(part, tuple(rest), leaf) if at == name else part for at, part in enumerate(value)]
+
+
+@st.composite
+def valid_conversations(draw: st.DrawFn) -> list[Json]:
+    """Conversations that the Messages API takes: calls are answered, the user begins and ends.
+
+    Consecutive messages may be of one role, contents may be plain text, and fields may be null or cache breakpoints.
+    """
+    conversation: list[Json] = []
+    calls: list[Json] = []
+    for _ in range(draw(st.integers(0, 2))):
+        conversation += draw(_messages_of("user", [_answer_call(call, draw(TEXTS)) for call in calls]))
+        calls = [{**call, "id": f"call_{at}"} for at, call in enumerate(draw(st.lists(TOOL_USES, max_size=2)))]
+        conversation += draw(_messages_of("assistant", calls))
+    return conversation + draw(_messages_of("user", [_answer_call(call, draw(TEXTS)) for call in calls]))
+
+
+def _answer_call(call: Json, content: str) -> Json:
+    return {"type": "tool_result", "tool_use_id": call["id"], "content": content}
+
+
+@st.composite
+def _messages_of(draw: st.DrawFn, role: str, needed: list[Json]) -> list[Json]:
+    """Consecutive messages of one role that hold the needed blocks among others."""
+    others = TEXT_BLOCKS | IMAGES | DOCUMENTS if role == "user" else TEXT_BLOCKS | THINKING_BLOCKS | REDACTED_BLOCKS
+    blocks = [*needed, *draw(st.lists(others, min_size=not needed, max_size=3))]
+    blocks = [draw(MARKS) | block for block in draw(st.permutations(blocks))]
+    cut = draw(st.integers(0, len(blocks)))
+    messages: list[Json] = [{"role": role, "content": part} for part in (blocks[:cut], blocks[cut:]) if part]
+    if draw(st.booleans()):
+        messages.append({"role": role, "content": draw(WORDS)})
+    return messages
+
+
+MARKS: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    {}, optional={"cache_control": st.just({"type": "ephemeral"}), "citations": st.none(), "later": st.just([0])}
+)
+"""What may stand beside what a block says."""
