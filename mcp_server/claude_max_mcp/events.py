@@ -4,9 +4,7 @@ In and out: nothing but shapes. They are not checked, as they come from the API 
 are; a field or an event that a later API adds is no error.
 """
 
-from typing import Literal, NotRequired, TypeAlias
-
-from typing_extensions import TypeIs
+from typing import Literal, NotRequired, TypeAlias, TypeGuard
 
 from claude_max_mcp.messages import Block, Json, Shape
 
@@ -119,16 +117,28 @@ KNOWN_EVENTS = frozenset(
 )
 
 
+class RetryNotice(Shape):
+    """Not the API's but this server's: the CLI asks again after an error, and why."""
+
+    type: Literal["retry"]
+    attempt: int
+    max_retries: int
+    delay_ms: int
+    error: str | None
+    status: int | None
+    """The HTTP status of the error."""
+
+
 class OtherEvent(Shape):
     """An event of a type that a later API adds: passed on as it is."""
 
     type: str
 
 
-Event: TypeAlias = KnownEvent | OtherEvent
+Event: TypeAlias = KnownEvent | RetryNotice | OtherEvent
 """A stream event. Events are the API's own and are not validated."""
 
 
-def is_known(event: Event) -> TypeIs[KnownEvent]:
+def is_known(event: Event) -> TypeGuard[KnownEvent]:
     """Whether this project knows what the event means; then its `type` tells its shape."""
     return event["type"] in KNOWN_EVENTS

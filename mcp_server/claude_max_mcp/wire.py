@@ -17,6 +17,7 @@ from claude_max_mcp.messages import (
     Message,
     Messages,
     OutputFormat,
+    SentMessage,
     TextBlock,
     TextOr,
     ToolChoice,
@@ -116,10 +117,10 @@ class AskRequest(_Argument):
         Field(description="What progress messages hold: text or, for programs, raw stream events as JSON."),
     ] = "text"
 
-    _conversation: list[Json] | None = PrivateAttr(default=None)
+    _conversation: list[Message] | None = PrivateAttr(default=None)
 
     @property
-    def conversation(self) -> list[Json]:
+    def conversation(self) -> list[Message]:
         """All that was said, in the one form of `normalise`; the last message is the user's.
 
         Raises:
@@ -130,7 +131,7 @@ class AskRequest(_Argument):
         return self._conversation
 
     @property
-    def _said(self) -> Sequence[Message]:
+    def _said(self) -> Sequence[SentMessage]:
         if self.messages is not None:
             return self.messages
         return [UserMessage(role="user", content=self.prompt or "")]
@@ -173,7 +174,7 @@ class AskRequest(_Argument):
 
 
 _REQUEST = TypeAdapter(AskRequest)
-_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(Messages)
+_MESSAGES: TypeAdapter[list[SentMessage]] = TypeAdapter(Messages)
 
 
 def parse_request(arguments: Json) -> AskRequest:

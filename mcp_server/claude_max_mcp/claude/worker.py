@@ -8,7 +8,7 @@ is about is not known here.
 import json
 import logging
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -31,7 +31,7 @@ from claude_max_mcp.claude.protocol import (
     parse_output,
 )
 from claude_max_mcp.errors import ServiceError, without_credentials
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Block, Json
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Worker:
         self._send(*(numbered for _, numbered, _ in waiters))
         return [await self._settle(subtype, waiter) for subtype, _, waiter in waiters]
 
-    def say(self, content: str | list[Json]) -> str:
+    def say(self, content: str | Sequence[Block]) -> str:
         """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything.
 
         Returns:

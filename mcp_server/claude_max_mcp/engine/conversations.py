@@ -23,7 +23,7 @@ from claude_max_mcp.engine.starter import Billing, Starter
 from claude_max_mcp.engine.turn import OnEvent, TurnResult
 from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Message
 from claude_max_mcp.pool.admission import Admission
 from claude_max_mcp.pool.pool import Pool, PoolHistory, PoolStats
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo
@@ -195,8 +195,7 @@ class Conversations:
             raise
         self.knowledge.answered(conversation.billed_to, conversation.account, conversation.limits)
         if answer.settled and (keep or self._pressed):
-            said = {"role": "assistant", "content": answer.message["content"]}
-            self._idle.keep(extend_key(extend_key(key, last), said) if keep else None, conversation)
+            self._idle.keep(extend_key(extend_key(key, last), answer.said) if keep else None, conversation)
         else:
             conversation.end()
         return _make_result(answer, conversation)
@@ -206,7 +205,7 @@ class Conversations:
         """Whether several requests run, and more of them than processes stand ready."""
         return self._admission.in_flight > max(1, self._pool.stats.warm)
 
-    async def _start(self, options: Options, messages: list[Json]) -> Conversation:
+    async def _start(self, options: Options, messages: list[Message]) -> Conversation:
         """A conversation that holds all but the last message, in a used process where that is possible."""
         if len(messages) == 1 and (used := await self._rewind_used(options)):
             return used

@@ -8,9 +8,9 @@ heartbeat goes out, for clients that give up a call of which they hear nothing f
 import json
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import anyio
 
@@ -38,7 +38,7 @@ class Progress:
         self._report = report
         self._render = _as_event if stream == "events" else _as_text
         self._heartbeat = _as_event({"type": "ping"}) if stream == "events" else None
-        self._pending: deque[Json] = deque()
+        self._pending: deque[Mapping[str, Any]] = deque()
         self._changed = anyio.Event()
         self._finished = False
         self._sent: deque[float] = deque(maxlen=MOST_PER_SECOND)
@@ -46,7 +46,7 @@ class Progress:
         self._last_message = anyio.current_time()
         self._count = 0
 
-    def add(self, event: Json) -> None:
+    def add(self, event: Mapping[str, Any]) -> None:
         """Take an event. It may be joined to the one before it."""
         if self._render(event) is None:
             return
@@ -82,7 +82,7 @@ class Progress:
         due = self._last_delta + DELTA_INTERVAL if growing else 0.0
         return max(due, self._sent[0] + 1.0) if len(self._sent) == MOST_PER_SECOND else due
 
-    async def _send(self, event: Json) -> None:
+    async def _send(self, event: Mapping[str, Any]) -> None:
         if event["type"] == "content_block_delta":
             self._last_delta = anyio.current_time()
         await self._tell(self._render(event))
@@ -108,11 +108,11 @@ async def reporting(report: Report, stream: Literal["text", "events"]) -> AsyncG
         progress.finish()
 
 
-def _as_event(event: Json) -> str | None:
+def _as_event(event: Mapping[str, Any]) -> str | None:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
-def _as_text(event: Json) -> str | None:
+def _as_text(event: Mapping[str, Any]) -> str | None:
     """The text that an event adds, or None if it adds none."""
     if event["type"] == "content_block_delta":
         return event["delta"].get("text")
@@ -130,7 +130,7 @@ def is_notice(message: str) -> bool:
 _NOTICE = re.compile(r"\[[\w ]+: trying again in [\d.]+ s, \d+ of \d+\]\n")
 
 
-def _join(first: Json, second: Json) -> Json | None:
+def _join(first: Mapping[str, Any], second: Mapping[str, Any]) -> Json | None:
     """Two deltas as one, or None if they are not two deltas of one kind and block."""
     if first["type"] != "content_block_delta" or second["type"] != "content_block_delta":
         return None

@@ -20,7 +20,8 @@ from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
 from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.events import Event
+from claude_max_mcp.messages import Message
 from claude_max_mcp.service.defects import describe_defect
 from claude_max_mcp.service.journal import Journal, Observed, make_request_id
 from claude_max_mcp.service.metrics import Metrics
@@ -166,7 +167,8 @@ class Service:
     async def _remember(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
         if result.message is None or not result.message["content"]:
             return result
-        messages = [*request.conversation, {"role": "assistant", "content": result.message["content"]}]
+        answer = Message(role="assistant", content=result.message["content"])
+        messages = [{**message} for message in (*request.conversation, answer)]
         said = Said(messages=messages, system=request.system, model=request.model)
         return result.model_copy(update={"session_id": await self._sessions.keep(session, said)})
 
@@ -248,7 +250,7 @@ class Service:
 
 
 def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
-    def on_event(event: Json) -> None:
+    def on_event(event: Event) -> None:
         first(event)
         second(event)
 

@@ -7,6 +7,7 @@ they do is done elsewhere.
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -226,7 +227,7 @@ async def _ask_offline(question: dict[str, Any], screen: "Screen") -> "AskResult
     from claude_max_mcp.terminal.serve import upstream
     from claude_max_mcp.wire import parse_request
 
-    def on_event(event: dict[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         if event["type"] == "content_block_delta":
             screen.add(event["delta"].get("text", ""))
 
