@@ -256,15 +256,22 @@ class RateLimit(_Strict):
 
 
 class ErrorInfo(_Strict):
-    """A typed error, for programs; `message` is for people."""
+    """A typed error, for programs; `message` is for people, and is `problem` and `advice` in one."""
 
     code: Code
     message: str = Field(description="What happened and what to do next.")
+    problem: str = Field(description="What happened.")
+    advice: str = Field(description="What to do next; may be empty.")
     status: int = Field(description="The HTTP status that says the same.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
     retry_after: float | None = Field(default=None, description="Seconds to wait before that.")
     resets_at: int | None = Field(default=None, description="When the limit opens anew, in seconds since 1970.")
-    request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
+    upstream_request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
+    request_id: str | None = Field(
+        default=None,
+        description="Deprecated, gone after one release: the same as `upstream_request_id`.",
+        json_schema_extra={"deprecated": True},
+    )
 
     @classmethod
     def of(cls, error: ClaudeMaxError) -> "ErrorInfo":
@@ -272,11 +279,14 @@ class ErrorInfo(_Strict):
         return cls(
             code=error.code,
             message=error.message,
+            problem=error.problem,
+            advice=error.advice,
             status=error.status,
             retryable=error.retryable,
             retry_after=error.retry_after,
             resets_at=error.resets_at,
-            request_id=error.request_id,
+            upstream_request_id=error.upstream_request_id,
+            request_id=error.upstream_request_id,
         )
 
 
@@ -306,6 +316,24 @@ class AskResult(_Strict):
         return cls(success=False, error=ErrorInfo.of(error))
 
 
+class RetryEvent(BaseModel):
+    """An event of this server's own among the stream events: the CLI is about to send the request again."""
+
+    type: Literal["retry"] = "retry"
+    attempt: int = Field(description="Which attempt it will be, from 1.")
+    max_retries: int
+    delay_ms: int = Field(description="Milliseconds until then.")
+    error: str | None = Field(default=None, description="The CLI's name for what went wrong, such as `overloaded`.")
+    status: int | None = Field(default=None, description="The HTTP status of what went wrong.")
+
+
+WANTS_SESSION = "claude-max/session"
+"""A key of a call's `_meta`: true gives a `session_id` to one who sends `messages` and asks for `events`, too.
+
+Without it such a caller is a program that sends the whole conversation each time, and nothing is kept for it.
+"""
+
+
 class Auth(_Strict):
     """The login: how, and whether it is only configured or proven by an answered request."""
 
@@ -333,6 +361,7 @@ class Health(_Strict):
     """What `health` answers with."""
 
     status: Status
+    cause: Code | None = Field(description="What keeps it from being healthy, as the code of an error.")
     claude_cli: Literal["available", "unavailable"]
     workspace_root: str | None
     purpose: str = "Max subscription integration via MCP"

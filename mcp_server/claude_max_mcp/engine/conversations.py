@@ -15,7 +15,7 @@ import anyio
 from claude_max_mcp.claude.launch import Launch
 from claude_max_mcp.claude.login import Payer
 from claude_max_mcp.claude.process import started
-from claude_max_mcp.engine.account import UNPROVEN_BY, Knowledge, rate_limit
+from claude_max_mcp.engine.account import UNPROVEN_BY, AccountState, as_rate_limit
 from claude_max_mcp.engine.conversation import Billing, Conversation, begin
 from claude_max_mcp.engine.idle import Kept
 from claude_max_mcp.engine.turn import Answer, OnEvent
@@ -81,7 +81,7 @@ class Conversations:
         self._running: set[anyio.CancelScope] = set()
         self._ended = anyio.Event()
         self._stopping = False
-        self.knowledge = Knowledge()
+        self.account = AccountState()
         self.reused = 0
         """Conversations that began in a used process."""
 
@@ -132,7 +132,7 @@ class Conversations:
         try:
             result = await self._ask_in_time(request, on_event, caller, keep)
         except ClaudeMaxError as error:
-            self.knowledge.failed(error)
+            self.account.record_failure(error)
             if error.code in UNPROVEN_BY:
                 self._pool.renew()  # processes that run already would not notice a new login
                 self._kept.clear()
@@ -186,7 +186,7 @@ class Conversations:
         except BaseException:
             conversation.end()
             raise
-        self.knowledge.answered(conversation.billed_to, conversation.account, conversation.limits)
+        self.account.record_answer(conversation.billed_to, conversation.account, conversation.limits)
         if answer.settled and (keep or self._pressed):
             said = {"role": "assistant", "content": answer.message["content"]}
             self._kept.keep(_name(request, [*request.conversation, said]) if keep else None, conversation)
@@ -242,6 +242,6 @@ def _result(answer: Answer, conversation: Conversation) -> AskResult:
         message=answer.message,
         structured_output=answer.structured_output,
         billed_to=conversation.billed_to,
-        rate_limit=rate_limit(conversation.limits),
+        rate_limit=as_rate_limit(conversation.limits),
         error=ErrorInfo.of(error) if error else None,
     )

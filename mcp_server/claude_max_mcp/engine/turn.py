@@ -18,7 +18,7 @@ from claude_max_mcp.claude.protocol import (
     StreamEvent,
     System,
 )
-from claude_max_mcp.engine.cli_errors import failure
+from claude_max_mcp.engine.cli_errors import classify_failure
 from claude_max_mcp.engine.merging import MergedEvents
 from claude_max_mcp.engine.message import MessageBuilder
 from claude_max_mcp.errors import UpstreamError
@@ -173,7 +173,7 @@ class Turn:
             self._conclude_structured(self._merged, result)
         if not self._builder.complete:
             request_id = self._said.request_id if self._said else None
-            raise failure(result, self._said, self._limits, request_id)
+            raise classify_failure(result, self._said, self._limits, request_id)
         return self._answer(result.structured_output, settled=not result.is_error)
 
     def _answer(self, structured_output: Any = None, *, settled: bool = False) -> Answer:
