@@ -30,7 +30,8 @@ from claude_max_mcp.front.mcp import mcp_server
 from claude_max_mcp.front.messages_api import messages_routes
 from claude_max_mcp.front.page import page_routes
 from claude_max_mcp.front.request import Disconnects, caller_of, cancel_when_gone
-from claude_max_mcp.service.service import READY, Service
+from claude_max_mcp.service.health import READY
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.tracing import continued
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
