@@ -31,7 +31,7 @@ from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, caller_of, gone
 from claude_max_mcp.front.resources import CACHE_HINTS, handlers
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Health, parse_request
+from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
@@ -146,12 +146,15 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
         request = parse_request(arguments)
     except ClaudeMaxError as error:
         return AskResult.failure(error)
+    stream = request.stream
+    if (context.meta or {}).get(WANTS_SESSION):
+        request = request.model_copy(update={"stream": "text"})  # the service takes `events` for a wish for no session
     result = _abandoned()
     async with _until_gone(context):
         if (context.meta or {}).get("progress_token") is None:  # 0 is a token, and some clients' first
             result = await service.ask(request, remember=True, caller=_caller(context))
         else:
-            async with reporting(context.session.report_progress, request.stream) as progress:
+            async with reporting(context.session.report_progress, stream) as progress:
                 result = await service.ask(request, progress.add, remember=True, caller=_caller(context))
     return result
 
