@@ -68,7 +68,7 @@ class Progress:
         while True:
             if self._finished and not self._pending:
                 return
-            if (wait := self._due() - anyio.current_time()) > 0:
+            if (wait := self._find_due_time() - anyio.current_time()) > 0:
                 with anyio.move_on_after(wait):
                     await self._changed.wait()
             elif self._pending:
@@ -76,7 +76,7 @@ class Progress:
             else:
                 await self._tell(self._heartbeat)
 
-    def _due(self) -> float:
+    def _find_due_time(self) -> float:
         """When the oldest pending event may go, or else a heartbeat: a delta that may still grow waits its interval."""
         if not self._pending:
             return self._last_message + HEARTBEAT

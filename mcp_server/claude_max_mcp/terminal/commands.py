@@ -191,7 +191,7 @@ def connect_command(
 
 
 @app.command("login", epilog=manual.LOGIN)
-def login_command(
+def log_in(
     token: Annotated[bool, typer.Option("--token", help="Print a token for CLAUDE_CODE_OAUTH_TOKEN instead.")] = False,
 ) -> None:
     """Sign in with the CLI's own dialogue; it keeps the login, this program never sees it."""
