@@ -74,7 +74,7 @@ _TYPES: dict[int, str] = {
 }
 
 
-def error_type(status: int) -> str:
+def to_error_type(status: int) -> str:
     """The Messages API's name for an error with this HTTP status."""
     return _TYPES.get(status, "invalid_request_error" if status < 499 else "api_error")
 
@@ -176,6 +176,6 @@ def unsupported(subject: str, advice: str) -> RequestError:
     return RequestError("unsupported", f"{subject} is not supported by this server.", advice)
 
 
-def without_credentials(text: str) -> str:
+def hide_credentials(text: str) -> str:
     """`text` from elsewhere, with whatever looks like one of Anthropic's credentials cut short."""
     return re.sub(r"sk-ant-[\w-]+", "sk-ant-…", text)

@@ -274,7 +274,7 @@ class ErrorInfo(_Strict):
     )
 
     @classmethod
-    def of(cls, error: ClaudeMaxError) -> "ErrorInfo":
+    def from_error(cls, error: ClaudeMaxError) -> "ErrorInfo":
         """The error as a caller sees it."""
         return cls(
             code=error.code,
@@ -311,9 +311,9 @@ class AskResult(_Strict):
     error: ErrorInfo | None = None
 
     @classmethod
-    def failure(cls, error: ClaudeMaxError) -> "AskResult":
+    def from_error(cls, error: ClaudeMaxError) -> "AskResult":
         """The result of a request that failed before there was a message."""
-        return cls(success=False, error=ErrorInfo.of(error))
+        return cls(success=False, error=ErrorInfo.from_error(error))
 
 
 class RetryEvent(BaseModel):

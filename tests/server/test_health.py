@@ -122,9 +122,9 @@ async def test_where_requests_do_not_go_to_anthropic_its_owner_is_told_and_no_st
 
 LOGGED_IN = AccountState(cli_version="2.1.330", configured=True, billed_to="subscription")
 NO_CLI = ServiceError("cli_missing", "There is none.", "Install it.")
-LIMIT = ErrorInfo.of(AccountError("usage_limit", "It is reached.", "Wait."))
-BROKEN = ErrorInfo.of(ServiceError("cli_missing", "It is of another machine.", "Install it."))
-LATE = ErrorInfo.of(ServiceError("timeout", "It took too long.", "Ask for less."))
+LIMIT = ErrorInfo.from_error(AccountError("usage_limit", "It is reached.", "Wait."))
+BROKEN = ErrorInfo.from_error(ServiceError("cli_missing", "It is of another machine.", "Install it."))
+LATE = ErrorInfo.from_error(ServiceError("timeout", "It took too long.", "Ask for less."))
 FACTS: dict[str, tuple[dict[str, Any], ServiceError | None, str, str | None, str]] = {
     "all is well": ({}, None, "healthy", None, "Service ready"),
     "no CLI": ({"cli_version": None}, NO_CLI, "unhealthy", "cli_missing", "There is none. Install it."),

@@ -74,12 +74,12 @@ def test_pool_queue_and_where_the_login_is_known_from_are_told() -> None:
 
 
 def test_an_earlier_error_is_told_beside_the_state() -> None:
-    error = ErrorInfo.of(ServiceError("timeout", "It took [too] long.", "Ask for less."))
+    error = ErrorInfo.from_error(ServiceError("timeout", "It took [too] long.", "Ask for less."))
     assert "timeout: It took [too] long. Ask for less." in shown(health(last_error=error))
 
 
 def test_an_error_that_is_the_cause_is_not_told_twice() -> None:
-    error = ErrorInfo.of(AccountError("usage_limit", "The limit is reached.", "Wait."))
+    error = ErrorInfo.from_error(AccountError("usage_limit", "The limit is reached.", "Wait."))
     text = shown(health(last_error=error, status="degraded", cause="usage_limit", message=error.message))
     assert text.startswith("degraded: The limit is reached. Wait.") and "last error" not in text
 

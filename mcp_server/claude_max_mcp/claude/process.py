@@ -28,7 +28,7 @@ from claude_max_mcp.background import beside
 from claude_max_mcp.claude.caller_tools import CallerTools
 from claude_max_mcp.claude.launch import Launch, find_cli
 from claude_max_mcp.claude.protocol import ControlReply, ControlRequest, ControlResponse, Message, StreamEvent, parse
-from claude_max_mcp.errors import ServiceError, without_credentials
+from claude_max_mcp.errors import ServiceError, hide_credentials
 from claude_max_mcp.messages import Json
 
 CLOSE_DEADLINE = 5.0
@@ -140,7 +140,7 @@ class Worker:
     def failure(self) -> ServiceError:
         """Why the process is gone, as far as it said so."""
         last = self._stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        said = f" Its last words: {without_credentials(last)[:300]!r}." if last else ""
+        said = f" Its last words: {hide_credentials(last)[:300]!r}." if last else ""
         code = self._process.returncode
         return ServiceError(
             "cli_failed",
@@ -160,7 +160,7 @@ class Worker:
             raise self.failure()
         if waiter.reply.subtype == "error":
             raise ServiceError(
-                "cli_failed", f"The CLI refused {request['subtype']!r}: {without_credentials(waiter.reply.error)}"
+                "cli_failed", f"The CLI refused {request['subtype']!r}: {hide_credentials(waiter.reply.error)}"
             )
         return waiter.reply.response
 

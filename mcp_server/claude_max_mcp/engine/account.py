@@ -51,7 +51,7 @@ class AccountState:
         """Take the error of a request; a caller's own mistake says nothing about the account."""
         if isinstance(error, RequestError) or error.code == "cancelled":
             return
-        self.last_error = ErrorInfo.of(error)
+        self.last_error = ErrorInfo.from_error(error)
         if error.code in UNPROVEN_BY:
             self.proven_at = None
 

@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 from claude_max_mcp.claude.protocol import AssistantMessage, RateLimitInfo, Result
-from claude_max_mcp.errors import ClaudeMaxError, Code, find_error_class, without_credentials
+from claude_max_mcp.errors import ClaudeMaxError, Code, find_error_class, hide_credentials
 
 LOGIN = (
     "Log in with `claude-max login` (in Docker: `docker exec -it claude-max-api claude auth login`, or put what "
@@ -76,7 +76,7 @@ def classify_failure(
     resets_at = limits.resets_at if limits and code == "usage_limit" else None
     return find_error_class(code)(
         code,
-        f"{problem} (The CLI said: {without_credentials(result.result)})",
+        f"{problem} (The CLI said: {hide_credentials(result.result)})",
         advice,
         status=result.api_error_status if code == "overloaded" else None,
         retry_after=max(0.0, resets_at - time.time()) if resets_at else None,

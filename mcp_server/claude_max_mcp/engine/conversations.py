@@ -136,7 +136,7 @@ class Conversations:
             if error.code in UNPROVEN_BY:
                 self._pool.renew()  # processes that run already would not notice a new login
                 self._kept.clear()
-            result = AskResult.failure(error)
+            result = AskResult.from_error(error)
         return result.model_copy(update={"duration_ms": round((time.monotonic() - began) * 1000)})
 
     async def drain(self, grace: float) -> None:
@@ -243,5 +243,5 @@ def _result(answer: Answer, conversation: Conversation) -> AskResult:
         structured_output=answer.structured_output,
         billed_to=conversation.billed_to,
         rate_limit=as_rate_limit(conversation.limits),
-        error=ErrorInfo.of(error) if error else None,
+        error=ErrorInfo.from_error(error) if error else None,
     )

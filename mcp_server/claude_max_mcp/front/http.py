@@ -142,9 +142,9 @@ def _claude(service: Service) -> Callable[[Request], Any]:
         try:
             asked = parse_request(_arguments(await request.body()))
         except ClaudeMaxError as error:
-            return _answer(AskResult.failure(error))
+            return _answer(AskResult.from_error(error))
         cancelled = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-        result = AskResult.failure(cancelled)
+        result = AskResult.from_error(cancelled)
         with anyio.CancelScope() as scope:
             async with beside(partial(cancel_when_gone, request, scope)):
                 result = await service.ask(asked, caller=caller_of(request))

@@ -145,7 +145,7 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     try:
         request = parse_request(arguments)
     except ClaudeMaxError as error:
-        return AskResult.failure(error)
+        return AskResult.from_error(error)
     stream = request.stream
     if (context.meta or {}).get(WANTS_SESSION):
         request = request.model_copy(update={"stream": "text"})  # the service takes `events` for a wish for no session
@@ -191,13 +191,13 @@ async def _until_gone(context: Context) -> AsyncGenerator[None]:
 
 def _refused(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
-    error = {"error": ErrorInfo.of(invalid(message)).model_dump(mode="json")}
+    error = {"error": ErrorInfo.from_error(invalid(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 
 def _abandoned() -> AskResult:
     error = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-    return AskResult.failure(error)
+    return AskResult.from_error(error)
 
 
 def _tool_result(result: BaseModel) -> CallToolResult:

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, error_type, invalid, unsupported
+from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, invalid, to_error_type, unsupported
 from claude_max_mcp.front.request import caller_of, cancel_when_gone
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
@@ -90,7 +90,9 @@ def _messages(service: Service, quiet: float) -> Callable[[Request], Any]:
             _check_headers(request.headers)
             asked = _request(body, seconds)
         except ClaudeMaxError as error:
-            return _failed(ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {}))
+            return _failed(
+                ErrorInfo.from_error(error), request_id, **(NoThread.details if type(error) is NoThread else {})
+            )
         ask = partial(service.ask, asked, caller=caller_of(request), request_id=request_id)
         return Streamed(ask, request, request_id, quiet) if streamed else await _whole(ask, request, request_id)
 
@@ -172,7 +174,7 @@ def _schema(output_format: Any) -> Json:
 
 
 async def _whole(ask: Ask, request: Request, request_id: str) -> Response:
-    result = AskResult.failure(ServiceError("cancelled", "The caller closed the connection."))
+    result = AskResult.from_error(ServiceError("cancelled", "The caller closed the connection."))
     with anyio.CancelScope() as scope:
         async with beside(partial(cancel_when_gone, request, scope)):
             result = await ask()
@@ -191,7 +193,7 @@ class Streamed:
         self._request = request
         self._request_id = request_id
         self._quiet = quiet
-        self._result = AskResult.failure(ServiceError("internal", "The server failed. Please report it."))
+        self._result = AskResult.from_error(ServiceError("internal", "The server failed. Please report it."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said, heard = anyio.create_memory_object_stream[Json](math.inf)
@@ -252,7 +254,7 @@ def _failed(error: ErrorInfo, request_id: str, **details: Json) -> Response:
 def _body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
     """An error as the Messages API puts it; what else this server knows of it stands beside."""
     known = error.model_dump(mode="json", exclude_none=True)
-    said = {"type": error_type(error.status), **known, **details}
+    said = {"type": to_error_type(error.status), **known, **details}
     return {"type": "error", "error": said, "request_id": request_id}
 
 
@@ -281,4 +283,4 @@ async def _off(_: Request) -> Response:
 
 
 def _not_found(message: str) -> Response:
-    return _failed(ErrorInfo.of(RequestError("unsupported", message, status=404)), new_id())
+    return _failed(ErrorInfo.from_error(RequestError("unsupported", message, status=404)), new_id())

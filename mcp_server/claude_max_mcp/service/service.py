@@ -118,7 +118,7 @@ class Service:
             said = session.said
             going_on = request.after(said.messages, system=said.system, model=said.model)
         except ClaudeMaxError as error:
-            return AskResult.failure(error)
+            return AskResult.from_error(error)
         result = await self._conversations.ask(going_on, on_event, caller=caller)
         return await self._remembered(session, going_on, result)
 
@@ -151,7 +151,7 @@ def _both(first: OnEvent, second: OnEvent) -> OnEvent:
 
 
 def _cancelled() -> AskResult:
-    return AskResult.failure(ServiceError("cancelled", "The caller went away, so the request was cancelled."))
+    return AskResult.from_error(ServiceError("cancelled", "The caller went away, so the request was cancelled."))
 
 
 def _brings_everything(request: AskRequest) -> bool:
