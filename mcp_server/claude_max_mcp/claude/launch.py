@@ -17,7 +17,7 @@ from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.models import cli_model
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.tracing import spawned
+from claude_max_mcp.tracing import process_environment
 
 ARGUMENTS = (
     "--print",
@@ -81,9 +81,9 @@ class Launch:
     environment: Mapping[str, str]
     folder: Path
     model: str
-    further: tuple[str, ...] = ()
+    extra_arguments: tuple[str, ...] = ()
     """More arguments, for a process that is not to be blank."""
-    tools: str = ""
+    cli_tools: str = ""
     """The CLI's own tools that it has, comma-separated."""
     login_file: Path | None = None
     """Holds the login; it is handed over open, and read by the CLI alone."""
@@ -100,12 +100,12 @@ class Launch:
         return _setpriv() is not None
 
     def command(self) -> list[str]:
-        command = [str(self.cli), *ARGUMENTS, "--tools", self.tools, "--model", self.model, *self.further]
+        command = [str(self.cli), *ARGUMENTS, "--tools", self.cli_tools, "--model", self.model, *self.extra_arguments]
         setpriv = _setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
     @contextmanager
-    def login(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
+    def opening_login(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
         """The whole environment of a process, and the open files that it is to inherit.
 
         Raises:
@@ -162,5 +162,5 @@ def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, 
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
     temporary.mkdir()
-    own = {**environment, **FIXED_ENVIRONMENT, **spawned(), "TMPDIR": str(temporary)}
+    own = {**environment, **FIXED_ENVIRONMENT, **process_environment(), "TMPDIR": str(temporary)}
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)

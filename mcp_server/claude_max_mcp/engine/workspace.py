@@ -60,9 +60,9 @@ class Workspace:
         denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
         return replace(
             launch,
-            tools=",".join(sorted(TOOLS)),
+            cli_tools=",".join(sorted(TOOLS)),
             folder=self._root,
-            further=("--disallowedTools", *denied, *launch.further),
+            extra_arguments=("--disallowedTools", *denied, *launch.extra_arguments),
         )
 
     def refusal(self, tool: str, arguments: Json) -> str | None:

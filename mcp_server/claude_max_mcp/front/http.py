@@ -32,7 +32,7 @@ from claude_max_mcp.front.page import page_routes
 from claude_max_mcp.front.request import Disconnects, caller_of, cancel_when_gone
 from claude_max_mcp.service.health import READY
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.tracing import continued
+from claude_max_mcp.tracing import continuing_trace
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
 ENDPOINTS = {
@@ -122,7 +122,7 @@ def _traced(app: ASGIApp) -> ASGIApp:
     """The same, each request in the trace that its `traceparent` names."""
 
     async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-        with continued(Headers(scope=scope)):
+        with continuing_trace(Headers(scope=scope)):
             await app(scope, receive, send)
 
     return traced
