@@ -102,8 +102,9 @@ class Settings(BaseSettings):
     """Whether the Messages API is served too, at `/v1/messages`, for SDKs that speak it."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look."""
-    log_level: Literal["info", "warning", "error"] = "info"
-    """What is logged: `info` is one line for each request that ends, and what goes wrong."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: `info` is one line for each request that ends, and what goes wrong; `debug` also names what each
+    process says and is told, by its kind, without a word of it."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from claude_max_mcp.claude.caller_tools import CallerTools, declare_tools
+from claude_max_mcp.claude.caller_tools import SERVER, CallerTools, make_manifest
 from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.claude.protocol import (
     AssistantMessage,
@@ -229,8 +229,13 @@ async def initialize(worker: Cli, *tools: Json, **more: Any) -> Initialized:
     if tools:
         worker.tools = CallerTools(tools)
     opening: Json = {"subtype": "initialize", "hooks": None, "skills": [], "systemPrompt": []}
-    (reply,) = await worker.control(opening | declare_tools(worker.tools.definitions) | more)
+    (reply,) = await worker.control(opening | declare(make_manifest(worker.tools.definitions)) | more)
     return Initialized.model_validate(reply)
+
+
+def declare(manifest: Json) -> Json:
+    """The fields of `initialize` that declare the server of the caller's tools."""
+    return {"sdkMcpServers": [SERVER], "sdkMcpServerManifests": {SERVER: manifest}}
 
 
 async def ask(worker: Cli, content: str | list[Json] = "hello") -> Run:

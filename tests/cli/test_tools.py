@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools, declare_tools
+from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools, make_manifest
 from claude_max_mcp.standin import Reply, Text, ToolUse
-from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, events_until, heard, initialize, user
+from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, declare, events_until, heard, initialize, user
 from tests.cli.calls import WEATHER, Asked, text
 from tests.server.test_verbatim import PNG
 
@@ -108,15 +108,15 @@ async def test_a_long_result_comes_through_whole_below_the_length_that_its_tool_
 
 def without_length() -> Json:
     """The declaration of a tool that says nothing of the length of its results."""
-    declared = declare_tools([WEATHER])
-    for tool in declared["sdkMcpServerManifests"]["caller"]["toolsListResult"]["tools"]:
+    manifest = make_manifest([WEATHER])
+    for tool in manifest["toolsListResult"]["tools"]:
         del tool["_meta"]
-    return declared
+    return declare(manifest)
 
 
 @pytest.mark.parametrize(
     ("declared", "length"),
-    [(declare_tools([WEATHER]), LONGEST_RESULT + 1), (without_length(), 60_000)],
+    [(declare(make_manifest([WEATHER])), LONGEST_RESULT + 1), (without_length(), 60_000)],
     ids=["longer than declared", "nothing declared"],
 )
 async def test_any_longer_result_is_put_into_a_file_that_nobody_can_read(

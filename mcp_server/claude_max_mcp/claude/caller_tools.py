@@ -92,12 +92,9 @@ class CallerTools:
                 return {}
 
 
-def declare_tools(definitions: Sequence[Json]) -> Json:
-    """The fields of `initialize` that declare the caller's tools, the handshake included."""
-    if not definitions:
-        return {}
-    manifest = {"initializeResult": _HANDSHAKE, "toolsListResult": _list_tools(definitions)}
-    return {"sdkMcpServers": [SERVER], "sdkMcpServerManifests": {SERVER: manifest}}
+def make_manifest(definitions: Sequence[Json]) -> Json:
+    """What `initialize` can declare of the server, so that the CLI need not ask: its handshake and its tools."""
+    return {"initializeResult": _HANDSHAKE, "toolsListResult": _list_tools(definitions)}
 
 
 def _envelop(message_id: object, result: Json) -> Json:

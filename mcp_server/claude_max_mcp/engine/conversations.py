@@ -86,6 +86,9 @@ class Conversations:
         self.reused = 0
         """Conversations that began in a used process."""
 
+    def __repr__(self) -> str:
+        return f"<Conversations {self._admission!r} {self._pool!r} {self._idle!r}>"
+
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Keep workers for the length of a block; leaving it ends every one of them."""

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import anyio
 from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from prometheus_client.exposition import choose_encoder
@@ -22,14 +21,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, invalid
 from claude_max_mcp.front.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
 from claude_max_mcp.front.listener import listening
 from claude_max_mcp.front.mcp import mcp_server
 from claude_max_mcp.front.messages_api import messages_routes
 from claude_max_mcp.front.page import page_routes
-from claude_max_mcp.front.request import Disconnects, caller_of, cancel_when_gone
+from claude_max_mcp.front.request import Disconnects, answer_unless_gone, identify_caller, wait_for_disconnect
 from claude_max_mcp.service.health import READY
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.tracing import continuing_trace
@@ -143,12 +141,8 @@ def _claude(service: Service) -> Callable[[Request], Any]:
             asked = parse_request(_arguments(await request.body()))
         except ClaudeMaxError as error:
             return _answer(AskResult.from_error(error))
-        cancelled = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-        result = AskResult.from_error(cancelled)
-        with anyio.CancelScope() as scope:
-            async with beside(partial(cancel_when_gone, request, scope)):
-                result = await service.ask(asked, caller=caller_of(request))
-        return _answer(result)
+        ask = partial(service.ask, asked, caller=identify_caller(request))
+        return _answer(await answer_unless_gone(ask, partial(wait_for_disconnect, request)))
 
     return claude
 

@@ -5,12 +5,10 @@ into progress messages and results into tool results; what is behind the service
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
-import anyio
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
@@ -25,12 +23,11 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, invalid
 from claude_max_mcp.front.progress import reporting
-from claude_max_mcp.front.request import Caller, caller_of, gone
+from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
 from claude_max_mcp.front.resources import CACHE_HINTS, handlers
-from claude_max_mcp.service.service import Service
+from claude_max_mcp.service.service import Keeper, Service
 from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
@@ -146,22 +143,27 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
         request = parse_request(arguments)
     except ClaudeMaxError as error:
         return AskResult.from_error(error)
-    stream = request.stream
+    ask = partial(service.ask, request, keeper=_choose_keeper(request, context), caller=_identify(context))
+
+    async def ask_and_report() -> AskResult:
+        async with reporting(context.session.report_progress, request.stream) as progress:
+            return await ask(progress.add)
+
+    reports = (context.meta or {}).get("progress_token") is not None  # 0 is a token, and some clients' first
+    return await answer_unless_gone(ask_and_report if reports else ask, find_disconnect(context.request))
+
+
+def _choose_keeper(request: AskRequest, context: Context) -> Keeper:
+    """A program that sends the whole conversation, and takes events, needs nothing remembered unless it says so."""
     if (context.meta or {}).get(WANTS_SESSION):
-        request = request.model_copy(update={"stream": "text"})  # the service takes `events` for a wish for no session
-    result = _abandoned()
-    async with _until_gone(context):
-        if (context.meta or {}).get("progress_token") is None:  # 0 is a token, and some clients' first
-            result = await service.ask(request, remember=True, caller=_caller(context))
-        else:
-            async with reporting(context.session.report_progress, stream) as progress:
-                result = await service.ask(request, progress.add, remember=True, caller=_caller(context))
-    return result
+        return "session"
+    whole = request.session_id is None and request.messages is not None and request.stream == "events"
+    return "caller" if whole else "session"
 
 
-def _caller(context: Context) -> Caller:
+def _identify(context: Context) -> Caller:
     client = context.session.client_params
-    return caller_of(context.request, client.client_info.name if client else None)
+    return identify_caller(context.request, client.client_info.name if client else None)
 
 
 async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
@@ -172,32 +174,10 @@ async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult
     return _tool_result(await service.health(probe=probe))
 
 
-@asynccontextmanager
-async def _until_gone(context: Context) -> AsyncGenerator[None]:
-    """Cancel the block when the HTTP client has closed the connection; older protocols do not do that themselves."""
-    event = gone(context.request)
-    if event is None:
-        yield
-        return
-    with anyio.CancelScope() as scope:
-
-        async def watch() -> None:
-            await event.wait()
-            scope.cancel()
-
-        async with beside(watch):
-            yield
-
-
 def _refused(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
     error = {"error": ErrorInfo.from_error(invalid(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
-
-
-def _abandoned() -> AskResult:
-    error = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-    return AskResult.from_error(error)
 
 
 def _tool_result(result: BaseModel) -> CallToolResult:

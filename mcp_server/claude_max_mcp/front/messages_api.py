@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from claude_max_mcp.background import beside
 from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, invalid, to_error_type, unsupported
-from claude_max_mcp.front.request import caller_of, cancel_when_gone
+from claude_max_mcp.front.request import answer_unless_gone, identify_caller, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
 from claude_max_mcp.service.journal import new_id
@@ -93,8 +93,10 @@ def _messages(service: Service, quiet: float) -> Callable[[Request], Any]:
             return _failed(
                 ErrorInfo.from_error(error), request_id, **(NoThread.details if type(error) is NoThread else {})
             )
-        ask = partial(service.ask, asked, caller=caller_of(request), request_id=request_id)
-        return Streamed(ask, request, request_id, quiet) if streamed else await _whole(ask, request, request_id)
+        ask = partial(service.ask, asked, keeper="caller", caller=identify_caller(request), request_id=request_id)
+        if streamed:
+            return Streamed(ask, request, request_id, quiet)
+        return _answered(await answer_unless_gone(ask, partial(wait_for_disconnect, request)), request_id)
 
     return messages
 
@@ -173,14 +175,6 @@ def _schema(output_format: Any) -> Json:
             raise invalid("output_format: `{type: json_schema, schema: …}` is needed.")
 
 
-async def _whole(ask: Ask, request: Request, request_id: str) -> Response:
-    result = AskResult.from_error(ServiceError("cancelled", "The caller closed the connection."))
-    with anyio.CancelScope() as scope:
-        async with beside(partial(cancel_when_gone, request, scope)):
-            result = await ask()
-    return _answered(result, request_id)
-
-
 class Streamed:
     """An answer whose events are sent as they come, as an ASGI application.
 
@@ -197,8 +191,8 @@ class Streamed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said, heard = anyio.create_memory_object_stream[Json](math.inf)
-        with said, heard, anyio.CancelScope() as answering:
-            async with beside(partial(cancel_when_gone, self._request, answering), partial(self._answer, said)):
+        with said, heard:
+            async with beside(partial(self._answer, said)):
                 if (first := await self._next(heard)) is None:
                     await _answered(self._result, self._request_id)(scope, receive, send)
                 else:
@@ -210,7 +204,8 @@ class Streamed:
                 said.send_nowait(event)
 
         with said:
-            self._result = await self._ask(on_event)
+            ask = partial(self._ask, on_event)
+            self._result = await answer_unless_gone(ask, partial(wait_for_disconnect, self._request))
 
     async def _next(self, heard: MemoryObjectReceiveStream[Json]) -> Json | None:
         """The next event, or a ping after a while; None at the end."""

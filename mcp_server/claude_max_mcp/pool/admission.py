@@ -39,6 +39,9 @@ class Admission:
         self._taken = 0
         self._waiting: dict[Hashable, deque[_Waiter]] = {}  # in the order of the callers' turns; none is empty
 
+    def __repr__(self) -> str:
+        return f"<Admission running={self.in_flight}/{self._limit} waiting={self.queued}/{self._queue}>"
+
     @property
     def in_flight(self) -> int:
         """Places taken now."""

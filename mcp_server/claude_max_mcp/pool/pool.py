@@ -128,6 +128,10 @@ class Pool(Generic[W]):
         self._reported = ""
         self.history = PoolHistory()
 
+    def __repr__(self) -> str:
+        now = self.stats
+        return f"<Pool warm={now.warm} starting={now.starting} leased={now.leased}>"
+
     @property
     def stats(self) -> PoolStats:
         """The pool at this instant."""

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from claude_max_mcp.service.journal import Entry
 from claude_max_mcp.tracing import find_trace_id
 
-Level: TypeAlias = Literal["info", "warning", "error"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,11 @@ In: settings and the environment for the CLI. Out: `ask` and `health`. MCP, HTTP
 know nothing of what is below.
 """
 
+import logging
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from claude_max_mcp.claude.launch import Launch, blank_launch, find_cli
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
@@ -14,6 +16,7 @@ from claude_max_mcp.engine.turn import OnEvent
 from claude_max_mcp.engine.workspace import opened
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.messages import Json
+from claude_max_mcp.service.defects import describe_defect
 from claude_max_mcp.service.health import HealthMonitor
 from claude_max_mcp.service.journal import Journal, Observed, new_id
 from claude_max_mcp.service.metrics import Metrics
@@ -22,6 +25,16 @@ from claude_max_mcp.service.sessions import Said, Session, Sessions
 from claude_max_mcp.service.spans import note, request_span
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.wire import AskRequest, AskResult, Health
+
+logger = logging.getLogger(__name__)
+
+Keeper: TypeAlias = Literal["caller", "session", "nobody"]
+"""Who keeps a conversation for its next message.
+
+* `caller`: a program that sends the whole of it each time; its process is kept, for speed alone.
+* `session`: this server, under a `session_id` that comes with the answer.
+* `nobody`: there is no next message.
+"""
 
 PROBE = AskRequest(prompt="Reply with the single word: ok", model="haiku", timeout=30.0)
 """What `health(probe=true)` asks."""
@@ -85,7 +98,7 @@ class Service:
         request: AskRequest,
         on_event: OnEvent = ignore_events,
         *,
-        remember: bool = False,
+        keeper: Keeper = "nobody",
         caller: Hashable = None,
         request_id: str | None = None,
     ) -> AskResult:
@@ -94,35 +107,46 @@ class Service:
         Args:
             request: what is asked.
             on_event: gets the events as they come.
-            remember: whether the caller can go on by `session_id`.
+            keeper: who keeps the conversation for a next message.
             caller: who asks: callers take turns where requests have to wait.
             request_id: what the request is called from here on; without it, a new id.
         """
         observed = Observed(request.model or self.settings.model, request_id or new_id())
-        result = _cancelled()
+        result = cancelled_result()  # if nothing else becomes of it
         with request_span(request.model or self.settings.model) as span:
             try:
-                result = await self._ask(request, _both(observed.saw, on_event), remember, caller)
+                result = await self._ask(request, _tee(observed.saw, on_event), keeper, caller)
+            except ClaudeMaxError as error:
+                result = AskResult.from_error(error)
+            except Exception as defect:
+                result = self._report(defect, observed.request_id)
             finally:
                 entry = observed.ended(result)
                 note(span, entry, result)
                 self.journal.add(entry)
         return result.model_copy(update={"request_id": observed.request_id})
 
-    async def _ask(self, request: AskRequest, on_event: OnEvent, remember: bool, caller: Hashable) -> AskResult:
-        whole = _brings_everything(request)
-        if whole or not remember:
-            return await self._conversations.ask(request, on_event, caller=caller, keep=whole)
-        try:
-            session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
-            said = session.said
-            going_on = request.after(said.messages, system=said.system, model=said.model)
-        except ClaudeMaxError as error:
-            return AskResult.from_error(error)
-        result = await self._conversations.ask(going_on, on_event, caller=caller)
-        return await self._remembered(session, going_on, result)
+    def _report(self, defect: Exception, request_id: str) -> AskResult:
+        """The last boundary: an unexpected exception becomes an error of ours, and is logged with its place."""
+        logger.error("request %s failed by a defect of this server:\n%s", request_id, describe_defect(defect))
+        error = ServiceError(
+            "internal",
+            "The server failed by a defect of its own.",
+            f"Please report it, with what its log says of request {request_id}.",
+        )
+        self._conversations.account.record_failure(error)
+        return AskResult.from_error(error)
 
-    async def _remembered(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
+    async def _ask(self, request: AskRequest, on_event: OnEvent, keeper: Keeper, caller: Hashable) -> AskResult:
+        if keeper != "session":
+            return await self._conversations.ask(request, on_event, caller=caller, keep=keeper == "caller")
+        session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
+        said = session.said
+        continued = request.after(said.messages, system=said.system, model=said.model)
+        result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
+        return await self._remember(session, continued, result)
+
+    async def _remember(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
         if result.message is None or not result.message["content"]:
             return result
         messages = [*request.conversation, {"role": "assistant", "content": result.message["content"]}]
@@ -142,7 +166,7 @@ class Service:
         return self._health.report()
 
 
-def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
     def on_event(event: Json) -> None:
         first(event)
         second(event)
@@ -150,13 +174,11 @@ def _both(first: OnEvent, second: OnEvent) -> OnEvent:
     return on_event
 
 
-def _cancelled() -> AskResult:
-    return AskResult.from_error(ServiceError("cancelled", "The caller went away, so the request was cancelled."))
-
-
-def _brings_everything(request: AskRequest) -> bool:
-    """Whether this is a program that sends the whole conversation each time: there is nothing to remember for it."""
-    return request.session_id is None and request.messages is not None and request.stream == "events"
+def cancelled_result() -> AskResult:
+    """The result of a request whose caller went away."""
+    return AskResult.from_error(
+        ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
+    )
 
 
 def _find(configured: Path | None) -> tuple[Path, ServiceError | None]:
