@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("CLAUDE_MAX_WORKSPACE_ROOT", "WORKSPACE_ROOT")
     )
     """The folder that `workspace: "read"` opens to Claude."""
-    state_dir: Path = Field(default_factory=lambda: _state_home() / "claude-max")
+    state_dir: Path = Field(default_factory=lambda: _find_state_home() / "claude-max")
     """Where conversations with a `session_id` are kept."""
     session_hours: float = Field(default=24.0, ge=0)
     """Hours that a conversation can be gone on with by its `session_id`; 0 keeps none."""
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         return self.host in LOOPBACK
 
 
-def _state_home() -> Path:
+def _find_state_home() -> Path:
     """Where a user's programs keep what they remember (XDG Base Directory Specification)."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     return named if named.is_absolute() else Path.home() / ".local" / "state"
@@ -136,11 +136,11 @@ def cli_environment(settings: Settings) -> dict[str, str]:
     return inherited
 
 
-def inside_claude_code() -> bool:
+def is_inside_claude_code() -> bool:
     """Whether a shell of Claude Code started this process."""
     return bool(os.environ.get("CLAUDECODE"))
 
 
-def stray_api_keys() -> tuple[str, ...]:
+def find_stray_api_keys() -> tuple[str, ...]:
     """The names of the API keys in sight that would make any other program's CLI bill the API account."""
     return tuple(name for name in API_KEYS if os.environ.get(name))

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from claude_max_mcp import standin as api
 from claude_max_mcp.background import beside
 from claude_max_mcp.front.listener import bind, listening
-from claude_max_mcp.front.messages_api import messages_routes
+from claude_max_mcp.front.messages_api import make_messages_routes
 from claude_max_mcp.front.request import Disconnects
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from tests.house import PATH, House, serving
@@ -294,7 +294,7 @@ async def _until(wanted: str, lines: AsyncIterator[str]) -> AsyncIterator[str]:
 async def test_silence_is_filled_with_pings(house: House) -> None:
     gate = anyio.Event()
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=gate, hold_after=1))
-    app = Disconnects(Starlette(routes=messages_routes(house.service, quiet=0.05)))
+    app = Disconnects(Starlette(routes=make_messages_routes(house.service, quiet=0.05)))
     listener = bind("127.0.0.1", 0)
     root = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with listening(app, listener), AsyncAnthropic(base_url=root, api_key="any", max_retries=0) as claude:

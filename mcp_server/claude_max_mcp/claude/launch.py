@@ -97,11 +97,11 @@ class Launch:
     @property
     def ends_with_us(self) -> bool:
         """Whether the kernel ends the process when this one dies, however that happens."""
-        return _setpriv() is not None
+        return _find_setpriv() is not None
 
     def command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--tools", self.cli_tools, "--model", self.model, *self.extra_arguments]
-        setpriv = _setpriv()
+        setpriv = _find_setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
     @contextmanager
@@ -126,7 +126,7 @@ class Launch:
             yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
 
 
-def _setpriv() -> str | None:
+def _find_setpriv() -> str | None:
     return shutil.which("setpriv") if sys.platform == "linux" else None
 
 
@@ -140,7 +140,7 @@ def find_cli(configured: Path | None = None) -> Path:
     Raises:
         ServiceError: `cli_missing`, there is no such file.
     """
-    path = configured or _bundled_cli()
+    path = configured or _locate_bundled_cli()
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ServiceError(
             "cli_missing",
@@ -150,14 +150,14 @@ def find_cli(configured: Path | None = None) -> Path:
     return path
 
 
-def _bundled_cli() -> Path:
+def _locate_bundled_cli() -> Path:
     # The package is found and not imported: it would take a second, and all that is wanted is a file of its wheel.
     spec = find_spec("claude_agent_sdk")
     folder = Path(spec.origin).parent if spec and spec.origin else Path("claude_agent_sdk")
     return folder / "_bundled" / "claude"
 
 
-def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
+def make_blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
     """How to start a blank process: in an empty folder, with its temporary files in another that ends with us."""
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()

@@ -39,23 +39,23 @@ class Login:
 
 async def look_up(launch: Launch) -> Login:
     """Ask the CLI for its version and its login."""
-    version = await _output(launch, "--version")
+    version = await _run_cli(launch, "--version")
     if version is None:
         return Login()
     name = version.split(maxsplit=1)[0] if version else None
-    return replace(await signed_in(launch), cli_version=name)
+    return replace(await look_up_login(launch), cli_version=name)
 
 
-async def signed_in(launch: Launch) -> Login:
+async def look_up_login(launch: Launch) -> Login:
     """Ask the CLI for its login alone."""
     try:
-        status = _AuthStatus.model_validate_json(await _output(launch, "auth", "status") or "")
+        status = _AuthStatus.model_validate_json(await _run_cli(launch, "auth", "status") or "")
     except ValidationError:
         return Login()
-    return Login(None, status.logged_in, status.method, _billed_to(status))
+    return Login(None, status.logged_in, status.method, _choose_payer(status))
 
 
-def _billed_to(status: _AuthStatus) -> BilledTo | None:
+def _choose_payer(status: _AuthStatus) -> BilledTo | None:
     if not status.logged_in:
         return None
     with_plan = status.method == "claude.ai" and status.plan not in (None, "free")
@@ -63,7 +63,7 @@ def _billed_to(status: _AuthStatus) -> BilledTo | None:
     return "subscription" if subscription else "api_key"
 
 
-async def _output(launch: Launch, *arguments: str) -> str | None:
+async def _run_cli(launch: Launch, *arguments: str) -> str | None:
     """What the CLI prints, or None if it cannot be run; its exit code says nothing more."""
     try:
         with anyio.fail_after(DEADLINE), launch.opening_login() as (environment, files):

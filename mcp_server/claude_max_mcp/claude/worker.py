@@ -163,7 +163,7 @@ class Worker:
         """Queue messages for the task that writes. Where the process is gone, the reader is the one to say so."""
         if logger.isEnabledFor(logging.DEBUG):
             for message in messages:
-                logger.debug("worker %d > %s", self.pid, _kind(message))
+                logger.debug("worker %d > %s", self.pid, _name_sent(message))
         self._lines.send_nowait("".join(json.dumps(message) + "\n" for message in messages))
 
     async def write(self) -> None:
@@ -201,7 +201,7 @@ class Worker:
         except ValueError:
             return  # not a message: some runtimes print warnings on the same stream
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("worker %d < %s", self.pid, _kind_of_output(message))
+            logger.debug("worker %d < %s", self.pid, _name_heard(message))
         if isinstance(message, ControlResponse):
             if (waiter := self._waiters.pop(message.response.request_id, None)) is not None:
                 waiter.reply = message.response
@@ -226,7 +226,7 @@ class Worker:
                 self.reply(message.request_id, answer)
 
 
-def _kind(message: Json) -> str:
+def _name_sent(message: Json) -> str:
     """What a message of ours is, without what it says."""
     match message:
         case {"type": "control_request", "request": {"subtype": str(subtype)}}:
@@ -235,7 +235,7 @@ def _kind(message: Json) -> str:
             return message["type"]
 
 
-def _kind_of_output(message: Output) -> str:
+def _name_heard(message: Output) -> str:
     """What a message of the CLI is, without what it says."""
     match message:
         case StreamEvent(event=event):

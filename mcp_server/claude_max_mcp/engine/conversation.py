@@ -89,7 +89,7 @@ class Conversation:
         """Whether the CLI may be asked to forget it, so that another one can begin in its process."""
         return self.blank and self.first is not None and not self.pending and self.served < MOST_SERVED
 
-    def waits_for(self, message: Json) -> bool:
+    def can_take(self, message: Json) -> bool:
         """Whether `message` can be handed to this process and reach the model as it is."""
         given = results(message)
         whole = len(given) == len(message["content"]) and all(map(can_carry, given.values()))

@@ -17,7 +17,7 @@ from claude_max_mcp.claude.worker import running_worker
 from claude_max_mcp.engine.account import UNPROVEN_BY, AccountState, as_rate_limit
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.idle import IdleConversations
-from claude_max_mcp.engine.key import conversation_key, extend_key
+from claude_max_mcp.engine.key import extend_key, make_key
 from claude_max_mcp.engine.options import Options, choose_options
 from claude_max_mcp.engine.starter import Billing, Starter
 from claude_max_mcp.engine.turn import OnEvent, TurnResult
@@ -149,13 +149,13 @@ class Conversations:
         self._stopping = True
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(grace):
-                await self._all_ended()
+                await self._wait_for_all()
             for scope in self._running:
                 scope.cancel()
             with anyio.move_on_after(END_DEADLINE):
-                await self._all_ended()
+                await self._wait_for_all()
 
-    async def _all_ended(self) -> None:
+    async def _wait_for_all(self) -> None:
         while self._running:
             await self._ended.wait()
 
@@ -186,7 +186,7 @@ class Conversations:
         """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
         options = choose_options(request, self._launch.model, self._workspace)
         *earlier, last = messages = request.conversation
-        key = conversation_key(options.key, earlier)
+        key = make_key(options.key, earlier)
         conversation = self._idle.take(key, last) or await self._start(options, messages)
         try:
             answer = await conversation.ask(last, on_event)

@@ -99,7 +99,7 @@ class Fold:
                 return self._start_block(event)
             case "content_block_delta" | "content_block_stop":
                 place = self._places.get(event["index"])
-                return [] if place is None else [_at(event, place)]
+                return [] if place is None else [_place_at(event, place)]
             case "message_delta":
                 return self._close_message(event)
             case "message_stop":
@@ -126,7 +126,7 @@ class Fold:
             return []
         place = self._places[event["index"]] = self._count
         self._count += 1
-        return [_at(event, place)]
+        return [_place_at(event, place)]
 
     def _close_message(self, event: Json) -> list[Json]:
         several = bool(self._usage_before)
@@ -198,7 +198,7 @@ class Fold:
             self.message["content"][index]["input"] = from_json(partial, allow_partial=True)
 
 
-def _at(event: Json, index: int) -> Json:
+def _place_at(event: Json, index: int) -> Json:
     return event if event["index"] == index else {**event, "index": index}
 
 

@@ -91,7 +91,7 @@ class IdleConversations:
     def take(self, key: str, message: Json) -> Conversation | None:
         """The conversation of that key, if it can take `message`; its process is woken, and it waits no more."""
         entry = self._by_key.get(key)
-        if entry is None or not entry.conversation.worker.alive or not entry.conversation.waits_for(message):
+        if entry is None or not entry.conversation.worker.alive or not entry.conversation.can_take(message):
             return None
         return self._wake(entry)
 

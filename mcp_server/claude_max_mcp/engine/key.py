@@ -32,7 +32,7 @@ def extend_key(key: str, message: Json) -> str:
     return digest([key, message["role"], [_take_essence(block) for block in message["content"]]])
 
 
-def conversation_key(options_key: str, messages: Iterable[Json]) -> str:
+def make_key(options_key: str, messages: Iterable[Json]) -> str:
     """The key of a conversation with these options."""
     return reduce(extend_key, messages, options_key)
 

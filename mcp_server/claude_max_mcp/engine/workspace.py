@@ -86,7 +86,7 @@ class Workspace:
 _WILDCARD = re.compile(r"[*?\[{!]")
 
 
-def opened(settings: Settings, launch: Launch) -> Workspace | None:
+def open_workspace(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None

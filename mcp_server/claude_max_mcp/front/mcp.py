@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from claude_max_mcp.errors import ClaudeMaxError, invalid
 from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
-from claude_max_mcp.front.resources import CACHE_HINTS, handlers
+from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
 from claude_max_mcp.service.service import Keeper, Service
 from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
 
@@ -100,7 +100,7 @@ HEALTH = Tool(
 )
 
 
-def mcp_server(service: Service) -> Server[dict[str, Any]]:
+def make_mcp_server(service: Service) -> Server[dict[str, Any]]:
     """The MCP server of a running service."""
 
     async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
@@ -110,11 +110,11 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         arguments = params.arguments or {}
         match params.name:
             case "ask_claude":
-                return _tool_result(await _ask(service, context, arguments))
+                return _as_tool_result(await _ask(service, context, arguments))
             case "health":
-                return await _health(service, arguments)
+                return await _report_health(service, arguments)
             case name:
-                return _refused(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
+                return _refuse(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
 
     return Server(
         "claude-max",
@@ -126,12 +126,12 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         cache_hints=CACHE_HINTS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        get_tool_input_schema=_no_schema,
-        **handlers(service),
+        get_tool_input_schema=_find_no_schema,
+        **make_handlers(service),
     )
 
 
-def _no_schema(name: str) -> None:
+def _find_no_schema(name: str) -> None:
     """What the SDK looks through for arguments that are repeated in `Mcp-Param-…` headers: no tool here has any.
 
     Without this it would list the tools, and walk through their schemas, before each call.
@@ -166,21 +166,21 @@ def _identify(context: Context) -> Caller:
     return identify_caller(context.request, client.client_info.name if client else None)
 
 
-async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
+async def _report_health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
     if unknown := arguments.keys() - {"probe"}:
-        return _refused(f"{min(unknown)}: there is no such argument, only `probe`.")
+        return _refuse(f"{min(unknown)}: there is no such argument, only `probe`.")
     if not isinstance(probe := arguments.get("probe", False), bool):
-        return _refused("probe: true or false is needed.")
-    return _tool_result(await service.health(probe=probe))
+        return _refuse("probe: true or false is needed.")
+    return _as_tool_result(await service.health(probe=probe))
 
 
-def _refused(message: str) -> CallToolResult:
+def _refuse(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
     error = {"error": ErrorInfo.from_error(invalid(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 
-def _tool_result(result: BaseModel) -> CallToolResult:
+def _as_tool_result(result: BaseModel) -> CallToolResult:
     match result:
         case AskResult(error=ErrorInfo(message=text)):
             failed = True

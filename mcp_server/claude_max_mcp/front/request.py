@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.service.service import cancelled_result
+from claude_max_mcp.service.service import make_cancelled_result
 from claude_max_mcp.wire import AskResult
 
 _DISCONNECTED = "claude_max.disconnected"
@@ -61,7 +61,7 @@ async def answer_unless_gone(ask: Callable[[], Awaitable[AskResult]], wait: Wait
     """
     if wait is None:
         return await ask()
-    result = cancelled_result()
+    result = make_cancelled_result()
     with anyio.CancelScope() as scope:
         async with beside(partial(_cancel_after, wait, scope)):
             result = await ask()

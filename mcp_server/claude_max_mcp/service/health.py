@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from claude_max_mcp.claude.launch import Launch
-from claude_max_mcp.claude.login import look_up, signed_in
+from claude_max_mcp.claude.login import look_up, look_up_login
 from claude_max_mcp.engine.account import AccountState, as_rate_limit
 from claude_max_mcp.engine.cli_errors import EXPLANATIONS
 from claude_max_mcp.engine.conversations import Conversations
@@ -102,7 +102,7 @@ class HealthMonitor:
         elif (version := self._account.cli_version) is None:
             self._account.record_login(await look_up(self._launch))
         else:
-            self._account.record_login(replace(await signed_in(self._launch), cli_version=version))
+            self._account.record_login(replace(await look_up_login(self._launch), cli_version=version))
 
     @property
     def _account(self) -> AccountState:

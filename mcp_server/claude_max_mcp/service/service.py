@@ -10,19 +10,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from claude_max_mcp.claude.launch import Launch, blank_launch, find_cli
+from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
-from claude_max_mcp.engine.workspace import opened
+from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.messages import Json
 from claude_max_mcp.service.defects import describe_defect
 from claude_max_mcp.service.health import HealthMonitor
-from claude_max_mcp.service.journal import Journal, Observed, new_id
+from claude_max_mcp.service.journal import Journal, Observed, make_request_id
 from claude_max_mcp.service.metrics import Metrics
 from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
-from claude_max_mcp.service.spans import note, request_span
+from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.wire import AskRequest, AskResult, Health
 
@@ -56,7 +56,7 @@ class Service:
             memory=settings.memory,
             reuse=settings.reuse,
             billing=settings.billing,
-            workspace=opened(settings, launch),
+            workspace=open_workspace(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
@@ -76,8 +76,8 @@ class Service:
             environment: what the CLI inherits, see `settings.cli_environment`.
         """
         with scratch_folder() as scratch:
-            cli, missing = _find(settings.cli_path)
-            launch = blank_launch(settings, environment, cli, scratch)
+            cli, missing = _find_cli(settings.cli_path)
+            launch = make_blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 await service._health.look_up_login()
@@ -111,18 +111,18 @@ class Service:
             caller: who asks: callers take turns where requests have to wait.
             request_id: what the request is called from here on; without it, a new id.
         """
-        observed = Observed(request.model or self.settings.model, request_id or new_id())
-        result = cancelled_result()  # if nothing else becomes of it
+        observed = Observed(request.model or self.settings.model, request_id or make_request_id())
+        result = make_cancelled_result()  # if nothing else becomes of it
         with request_span(request.model or self.settings.model) as span:
             try:
-                result = await self._ask(request, _tee(observed.saw, on_event), keeper, caller)
+                result = await self._ask(request, _tee(observed.see, on_event), keeper, caller)
             except ClaudeMaxError as error:
                 result = AskResult.from_error(error)
             except Exception as defect:
                 result = self._report(defect, observed.request_id)
             finally:
-                entry = observed.ended(result)
-                note(span, entry, result)
+                entry = observed.finish(result)
+                describe_outcome(span, entry, result)
                 self.journal.add(entry)
         return result.model_copy(update={"request_id": observed.request_id})
 
@@ -174,14 +174,14 @@ def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
     return on_event
 
 
-def cancelled_result() -> AskResult:
+def make_cancelled_result() -> AskResult:
     """The result of a request whose caller went away."""
     return AskResult.from_error(
         ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
     )
 
 
-def _find(configured: Path | None) -> tuple[Path, ServiceError | None]:
+def _find_cli(configured: Path | None) -> tuple[Path, ServiceError | None]:
     try:
         return find_cli(configured), None
     except ServiceError as error:

@@ -134,7 +134,7 @@ class StandIn:
         if not record.body.get("stream"):
             await _send_json(send, 200, answer.message(model), answer.headers)
             return
-        await _start(send, 200, "text/event-stream", {**self._allowed(), **answer.headers})
+        await _start(send, 200, "text/event-stream", {**self._make_headers(), **answer.headers})
         if answer.garbage is not None:
             await _write(send, answer.garbage, more=False)
             return
@@ -151,7 +151,7 @@ class StandIn:
             await _write(send, f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode(), more=True)
         await _write(send, b"", more=False)
 
-    def _allowed(self) -> dict[str, str]:
+    def _make_headers(self) -> dict[str, str]:
         """The headers of an answer that the subscription pays, with room left in the five-hour window."""
         reset = str(self._window_resets_at)
         return {

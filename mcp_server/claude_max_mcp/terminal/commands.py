@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.front.connect import Client, Server, recipes, this_program
+from claude_max_mcp.front.connect import Client, Server, find_program, make_recipes
 from claude_max_mcp.terminal import help_texts as manual
 from claude_max_mcp.terminal.doctor.findings import Finding, Level
 from claude_max_mcp.terminal.exit_codes import REQUEST, STOPPED, UNREAD, USAGE, to_exit_code
@@ -177,8 +177,8 @@ def connect_command(
 ) -> None:
     """Give a client what it needs in order to use the server: printed, or with --write put where it belongs."""
     token, file = _load_token(), _load_settings().token_file
-    server = Server(_find_url(), token is not None, token if show_token else None, file, this_program())
-    made = recipes(client, server)
+    server = Server(_find_url(), token is not None, token if show_token else None, file, find_program())
+    made = make_recipes(client, server)
     if write:
         from claude_max_mcp.terminal.install import place
 

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from claude_max_mcp.claude.launch import TESTED_VERSION, Launch, blank_launch, find_cli
+from claude_max_mcp.claude.launch import TESTED_VERSION, Launch, find_cli, make_blank_launch
 from claude_max_mcp.claude.login import Login, look_up
-from claude_max_mcp.engine.workspace import opened
+from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.settings import Settings, cli_environment, inside_claude_code, stray_api_keys
+from claude_max_mcp.settings import Settings, cli_environment, find_stray_api_keys, is_inside_claude_code
 from claude_max_mcp.terminal.doctor.findings import Finding, as_problem
 from claude_max_mcp.terminal.doctor.machine import check_clock, check_memory, find_key_files, read_available_mb
 from claude_max_mcp.terminal.doctor.server import check_server
@@ -36,7 +36,7 @@ async def _look_along(settings: Settings) -> AsyncIterator[Finding]:
         yield as_problem(error)
     else:
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
-            launch = blank_launch(settings, cli_environment(settings), cli, Path(scratch))
+            launch = make_blank_launch(settings, cli_environment(settings), cli, Path(scratch))
             for finding in await _check_cli(settings, launch, alone=alone):
                 yield finding
             yield _check_workspace(settings, launch)
@@ -105,7 +105,7 @@ def _check_payer(settings: Settings, login: Login) -> list[Finding]:
 
 
 def _check_workspace(settings: Settings, launch: Launch) -> Finding:
-    workspace = opened(settings, launch)
+    workspace = open_workspace(settings, launch)
     if workspace is None:
         return Finding("ok", "no folder is opened to Claude (CLAUDE_MAX_WORKSPACE_ROOT opens one for reading)")
     cure = "Let CLAUDE_MAX_WORKSPACE_ROOT name a folder that Claude may read."
@@ -125,7 +125,7 @@ def _check_surroundings(settings: Settings) -> list[Finding]:
             f"{name} is set here: any claude CLI started here bills the API account, {reaches}",
             f"unset {name}",
         )
-        for name in stray_api_keys()
+        for name in find_stray_api_keys()
     ]
     found += [
         Finding(
@@ -135,6 +135,6 @@ def _check_surroundings(settings: Settings) -> list[Finding]:
         )
         for file, name in find_key_files(Path.cwd())
     ]
-    if inside_claude_code():
+    if is_inside_claude_code():
         found.append(Finding("ok", "inside Claude Code: harmless here, as the CLI gets none of its variables"))
     return found
