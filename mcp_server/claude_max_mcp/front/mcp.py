@@ -27,6 +27,7 @@ from claude_max_mcp.errors import ClaudeMaxError, invalid
 from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
 from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
+from claude_max_mcp.front.tool_schema import simplify_schema
 from claude_max_mcp.service.service import Keeper, Service
 from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
 
@@ -62,7 +63,7 @@ ASK_CLAUDE = Tool(
         "`response`; to go on with it, send its `session_id` with your next `prompt`. Expect seconds to minutes. A "
         "failure is a result with `error`: its `message` says what to do next."
     ),
-    input_schema=AskRequest.model_json_schema(),
+    input_schema=simplify_schema(AskRequest.model_json_schema()),
     output_schema=AskResult.model_json_schema(),
     annotations=ToolAnnotations(
         title="Ask Claude",

@@ -8,7 +8,7 @@ same language, so this room knows only the envelope.
 
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
@@ -155,7 +155,7 @@ def _check_fields(body: Json) -> None:
             raise unsupported(f"`{name}`", LEAVE_OUT)
 
 
-def _check_tool(tool: Json, where: str) -> None:
+def _check_tool(tool: Mapping[str, Any], where: str) -> None:
     for name in sorted(tool.keys() - TOOL_FIELDS):
         if tool[name] not in (None, False, [], ["direct"]):
             raise unsupported(f"`{where}.{name}`", LEAVE_OUT)

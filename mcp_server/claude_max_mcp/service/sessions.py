@@ -20,7 +20,7 @@ from anyio import to_thread
 from pydantic import BaseModel, ValidationError
 
 from claude_max_mcp.errors import invalid
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Json, TextBlock, TextOr
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Said(BaseModel):
     """A conversation up to an answer, and what goes on shaping it unless the next request says otherwise."""
 
     messages: list[Json] = []
-    system: str | list[Json] | None = None
+    system: TextOr[TextBlock] | None = None
     model: str | None = None
 
 

@@ -122,12 +122,12 @@ def ask_command(
 
 
 def _read_question(prompt: str | None, images: list[Path], files: list[Path]) -> dict[str, Any]:
-    from claude_max_mcp.terminal.ask_arguments import arguments, piped_text
+    from claude_max_mcp.terminal.ask_arguments import build_arguments, read_piped_text
 
-    piped = piped_text(lambda said: notes.print(said, markup=False))
+    piped = read_piped_text(lambda said: notes.print(said, markup=False))
     if prompt is None and piped is None:
         raise typer.BadParameter("Say what to ask, or pipe it in.", param_hint="PROMPT")
-    return arguments(prompt, piped, images, files)
+    return build_arguments(prompt, piped, images, files)
 
 
 @app.command("status", epilog=manual.STATUS)
