@@ -118,7 +118,11 @@ KNOWN_EVENTS = frozenset(
 
 
 class RetryNotice(Shape):
-    """Not the API's but this server's: the CLI asks again after an error, and why."""
+    """An event of this server's own among the API's: the CLI is about to send the request again.
+
+    `attempt` counts from 1, `delay_ms` is the time until then. `error` is the CLI's name for what went wrong, such as
+    `overloaded`, and `status` its HTTP status.
+    """
 
     type: Literal["retry"]
     attempt: int
@@ -126,7 +130,6 @@ class RetryNotice(Shape):
     delay_ms: int
     error: str | None
     status: int | None
-    """The HTTP status of the error."""
 
 
 class OtherEvent(Shape):

@@ -30,7 +30,7 @@ from claude_max_mcp.claude.protocol import (
     System,
     parse_output,
 )
-from claude_max_mcp.errors import ServiceError, without_credentials
+from claude_max_mcp.errors import ServiceError, hide_credentials
 from claude_max_mcp.messages import Block, Json
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class Worker:
         if waiter.reply is None:
             raise self._end or self._process.explain_end()
         if waiter.reply.subtype == "error":
-            raise ServiceError("cli_failed", f"The CLI refused {subtype!r}: {without_credentials(waiter.reply.error)}")
+            raise ServiceError("cli_failed", f"The CLI refused {subtype!r}: {hide_credentials(waiter.reply.error)}")
         return waiter.reply.response
 
     def _respond(self, response: Json) -> None:

@@ -24,7 +24,7 @@ from claude_max_mcp.claude.protocol import (
     StreamEvent,
     System,
 )
-from claude_max_mcp.engine.cli_errors import failure
+from claude_max_mcp.engine.cli_errors import classify_failure
 from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.errors import UpstreamError
 from claude_max_mcp.events import Event, MessageStop, RetryNotice, is_known
@@ -201,7 +201,7 @@ class Turn:
                 )
             self._pass_on(self._fold.conclude(result.structured_output))
         if not self._fold.complete:
-            raise failure(result, self._said, self._limits, self._said.request_id if self._said else None)
+            raise classify_failure(result, self._said, self._limits, self._said.request_id if self._said else None)
         return self._make_result(result.structured_output, settled=not result.is_error)
 
     def _make_result(self, structured_output: Any = None, *, settled: bool) -> TurnResult:
