@@ -32,7 +32,7 @@ def text(words: str) -> Json:
 
 
 def conversation(*messages: Json) -> list[Json]:
-    return parse_request({"messages": list(messages)}).conversation
+    return [{**message} for message in parse_request({"messages": list(messages)}).conversation]
 
 
 TAKEN: list[Json] = [

@@ -119,8 +119,8 @@ class Launch:
         except OSError as error:
             raise ServiceError(
                 "cli_failed",
-                f"The login cannot be read from {self.login_file} ({error.strerror}). CLAUDE_CODE_OAUTH_TOKEN_FILE "
-                "names a file with what `claude setup-token` printed.",
+                f"The login cannot be read from {self.login_file} ({error.strerror}).",
+                "CLAUDE_CODE_OAUTH_TOKEN_FILE names a file with what `claude setup-token` printed.",
             ) from None
         with file:
             yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
@@ -144,7 +144,8 @@ def find_cli(configured: Path | None = None) -> Path:
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ServiceError(
             "cli_missing",
-            f"There is no claude CLI at {path}. Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
+            f"There is no claude CLI at {path}.",
+            "Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
         )
     return path
 

@@ -18,7 +18,7 @@ from anyio.abc import Process
 
 from claude_max_mcp.claude.launch import Launch, find_cli
 from claude_max_mcp.claude.lines import split_lines
-from claude_max_mcp.errors import ServiceError, without_credentials
+from claude_max_mcp.errors import ServiceError, hide_credentials
 
 CLOSE_DEADLINE = 5.0
 """Seconds within which the kernel must have ended a killed process."""
@@ -108,7 +108,7 @@ class ClaudeProcess:
     def explain_end(self) -> ServiceError:
         """Why the process is gone, as far as it said so."""
         last = self._stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        said = f" Its last words: {without_credentials(last)[:300]!r}." if last else ""
+        said = f" Its last words: {hide_credentials(last)[:300]!r}." if last else ""
         code = self._process.returncode
         return ServiceError(
             "cli_failed",

@@ -18,7 +18,7 @@ from claude_max_mcp.background import beside
 from claude_max_mcp.claude.launch import PROCESS_MB
 from claude_max_mcp.claude.worker import Worker
 from claude_max_mcp.engine.conversation import Conversation
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Message
 
 IDLE_SECONDS = 120.0
 """Seconds that a process waits for the next message after a finished answer."""
@@ -88,7 +88,7 @@ class IdleConversations:
         while self._order:
             self._end_first()
 
-    def take(self, key: str, message: Json) -> Conversation | None:
+    def take(self, key: str, message: Message) -> Conversation | None:
         """The conversation of that key, if it can take `message`; its process is woken, and it waits no more."""
         entry = self._by_key.get(key)
         if entry is None or not entry.conversation.worker.alive or not entry.conversation.can_take(message):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.claude.launch import Launch
-from claude_max_mcp.errors import unsupported
+from claude_max_mcp.errors import RequestError
 from claude_max_mcp.messages import Json
 from claude_max_mcp.settings import Settings
 
@@ -53,8 +53,10 @@ class Workspace:
             RequestError: `unsupported`, the folder is none, or holds what nobody may read.
         """
         if (fault := self.fault()) is not None:
-            cure = "set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
-            raise unsupported("`workspace`", f"{fault}: {cure}")
+            problem = f"`workspace` is not supported by this server: {fault}."
+            raise RequestError(
+                "unsupported", problem, "Set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
+            )
         denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
         return replace(
             launch,

@@ -28,7 +28,8 @@ from claude_max_mcp.front.mcp import make_mcp_server
 from claude_max_mcp.front.messages_api import make_messages_routes
 from claude_max_mcp.front.page import make_page_routes
 from claude_max_mcp.front.request import Disconnects, answer_unless_gone, identify_caller, wait_for_disconnect
-from claude_max_mcp.service.service import READY, Service
+from claude_max_mcp.service.health import READY
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.tracing import continuing_trace
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
@@ -139,7 +140,7 @@ def _serve_claude(service: Service) -> Callable[[Request], Any]:
         try:
             asked = parse_request(_read_arguments(await request.body()))
         except ClaudeMaxError as error:
-            return _answer(AskResult.failure(error))
+            return _answer(AskResult.from_error(error))
         ask = partial(service.ask, asked, caller=identify_caller(request))
         return _answer(await answer_unless_gone(ask, partial(wait_for_disconnect, request)))
 

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, error_type, invalid, unsupported
+from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, invalid, to_error_type, unsupported
 from claude_max_mcp.front.request import answer_unless_gone, identify_caller, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
@@ -91,7 +91,7 @@ def _serve_messages(service: Service, quiet: float) -> Callable[[Request], Any]:
             asked = _make_request(body, seconds)
         except ClaudeMaxError as error:
             return _respond_error(
-                ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {})
+                ErrorInfo.from_error(error), request_id, **(NoThread.details if type(error) is NoThread else {})
             )
         ask = partial(service.ask, asked, keeper="caller", caller=identify_caller(request), request_id=request_id)
         if streamed:
@@ -187,7 +187,7 @@ class Streamed:
         self._make_request = request
         self._request_id = request_id
         self._quiet = quiet
-        self._result = AskResult.failure(ServiceError("internal", "The server failed. Please report it."))
+        self._result = AskResult.from_error(ServiceError("internal", "The server failed. Please report it."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said, heard = anyio.create_memory_object_stream[Json](math.inf)
@@ -249,7 +249,7 @@ def _respond_error(error: ErrorInfo, request_id: str, **details: Json) -> Respon
 def _make_error_body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
     """An error as the Messages API puts it; what else this server knows of it stands beside."""
     known = error.model_dump(mode="json", exclude_none=True)
-    said = {"type": error_type(error.status), **known, **details}
+    said = {"type": to_error_type(error.status), **known, **details}
     return {"type": "error", "error": said, "request_id": request_id}
 
 
@@ -280,4 +280,4 @@ async def _refuse_disabled(_: Request) -> Response:
 
 
 def _respond_not_found(message: str) -> Response:
-    return _respond_error(ErrorInfo.of(RequestError("unsupported", message, status=404)), make_request_id())
+    return _respond_error(ErrorInfo.from_error(RequestError("unsupported", message, status=404)), make_request_id())

@@ -23,7 +23,7 @@ from claude_max_mcp.errors import ServiceError, invalid
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
 from claude_max_mcp.front.mcp import make_mcp_server
-from claude_max_mcp.front.tokens import with_token
+from claude_max_mcp.front.tokens import load_token
 from claude_max_mcp.service.logs import log_request
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.settings import Settings, cli_environment
@@ -88,7 +88,7 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
 
 async def _serve_http(settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
     new = settings.token_file if settings.token is None and not _exists(settings.token_file) else None
-    settings = with_token(settings, make=True)
+    settings = load_token(settings, make=True)
     check_bind(settings)
     try:
         listener = bind(settings.host, settings.port)
