@@ -18,7 +18,7 @@ for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAU
 # No deadline and no complaint of slowness: a busy machine breaks no property.
 set_hypothesis_home_dir(Path(__file__).parents[1] / ".pytest_cache" / "hypothesis")
 _any_speed = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", _any_speed, derandomize=True, max_examples=100)
+settings.register_profile("default", _any_speed, derandomize=True, max_examples=50)
 settings.register_profile("thorough", _any_speed, derandomize=False, max_examples=500, print_blob=True)
 
 

@@ -14,7 +14,7 @@ from claude_max_mcp.wire import parse_request
 from tests.properties.values import VALUES, Json, find_places, look_up, replace_at, valid_conversations
 
 
-def normalise(messages: Any) -> list[Json]:
+def normalise(messages: Any) -> Any:
     return parse_request({"messages": messages}).conversation
 
 
