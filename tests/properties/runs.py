@@ -16,7 +16,6 @@ Block: TypeAlias = Text | Thinking | RedactedThinking | ToolUse
 
 READ = "Read"
 CALLER_TOOLS = ("look", "ask")
-CUT_SHORT = ("max_tokens", "refusal", "pause_turn")
 PING: Json = {"type": "ping"}
 
 
@@ -202,9 +201,12 @@ def _last(draw: st.DrawFn, number: int, kind: Kind) -> Upstream:
     """A message with which the run ends."""
     if kind.structured and draw(st.booleans()):
         return draw(_going_on(number, kind))
-    blocks = draw(st.lists(SPOKEN | CALLS | cli_calls(kind) if kind.cli_tools else SPOKEN | CALLS, max_size=4))
-    calls = [block for block in blocks if isinstance(block, ToolUse)]
-    reasons = CUT_SHORT if kind.structured or calls else (*CUT_SHORT, "end_turn", "stop_sequence")
-    if any(map(kind.shows, calls)):
-        reasons = (*reasons, "tool_use")
+    spoken = draw(st.lists(SPOKEN | cli_calls(kind) if kind.cli_tools else SPOKEN, max_size=3))
+    calls = draw(st.lists(CALLS, max_size=2))
+    reasons = ["max_tokens", "refusal", "pause_turn"]
+    if calls:
+        reasons.insert(0, "tool_use")
+    elif not (kind.structured or any(isinstance(block, ToolUse) for block in spoken)):
+        reasons = ["end_turn", "stop_sequence", *reasons]
+    blocks = draw(st.permutations([*spoken, *calls]))
     return draw(messages(number, blocks, draw(st.sampled_from(reasons))))
