@@ -12,8 +12,8 @@ PACKAGES = [ROOT / "mcp_server" / "claude_max_mcp", ROOT / "provider" / "pydanti
 VERBS = """
 abandon accept add admit advise aggregate allow answer append apply arrive ask assert bind blame bound build call
 cancel carry change check choose claim classify clear close collect complete compute conclude configure confine connect
-consume control converse convert copy count create cut decide declare decode decorate deliver derive describe digest
-disable document drain drop echo embed enable end enqueue ensure enter enumerate envelop escape estimate examine exit
+consume control continue converse convert copy count create cut decide declare decode decorate deliver derive describe digest
+disable document drain drop echo embed enable encode end enqueue ensure enter enumerate envelop escape estimate examine exit
 expect expire explain extend extract fail fetch fill filter find finish fit flush fold follow forget format gather get
 give guard guess hand handle hash hear hide hold identify ignore include infer initialize inspect install interpret
 invoke join judge keep kill know launch leave list listen load locate log look lose make map mark match measure merge

@@ -74,7 +74,7 @@ class Service:
 
         Args:
             settings: what can be set.
-            environment: what the CLI inherits, see `settings.cli_environment`.
+            environment: what the CLI inherits, see `settings.make_cli_environment`.
         """
         with scratch_folder() as scratch:
             cli, missing = _find_cli(settings.cli_path)
@@ -143,7 +143,7 @@ class Service:
             return await self._conversations.ask(request, on_event, caller=caller, keep=keeper == "caller")
         session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
         said = session.said
-        continued = request.after(said.messages, system=said.system, model=said.model)
+        continued = request.continue_from(said.messages, system=said.system, model=said.model)
         result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
         return await self._remember(session, continued, result)
 
