@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 async def shared_house() -> AsyncGenerator[House]:
-    async with serving() as house:
+    async with serving(login=None) as house:
         yield house
 
 

@@ -27,7 +27,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
 from pydantic_ai_claude_max import ClaudeMax, ClaudeMaxModel, ClaudeMaxProvider, answered_by, disable, enable
 from tests.house import House
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG
 
 
 @pytest.fixture

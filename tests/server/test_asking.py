@@ -20,6 +20,7 @@ from claude_max_mcp.terminal.ask_arguments import MOST, arguments, document, ima
 from claude_max_mcp.terminal.exit_codes import MEANINGS, exit_code
 from claude_max_mcp.wire import AskResult
 from tests.house import House
+from tests.samples import PIXEL
 from tests.server.program import PROGRAM, surroundings
 from tests.server.terminal import in_a_terminal
 
@@ -111,7 +112,7 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 
 
 async def test_images_and_files_go_before_the_prompt(house: House, tmp_path: Path) -> None:
-    pixel = Path(__file__).with_name("pixel.png")
+    pixel = PIXEL
     (tmp_path / "paper").write_bytes(b"%PDF-1.4")
     (tmp_path / "notes.md").write_text("# notes")
     options = ["--image", str(pixel), "--file", "paper", "--file", "notes.md"]

@@ -16,11 +16,11 @@ from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text
 from claude_max_mcp.wire import AskResult
 from tests.house import MODERN, House, serving
+from tests.samples import MODERN_CALL
 from tests.server.processes import children
-from tests.server.test_verbatim import MODERN_CALL
 
 UPSTREAM_CLOSES_WITHIN = 0.25
-"""Seconds, as the median of ten: the promise of DESIGN.md."""
+"""Seconds, as the median of ten, for which upstream may still be at work for a caller who is gone."""
 
 CALL: dict[str, Any] = {
     "jsonrpc": "2.0",

@@ -1,13 +1,13 @@
-"""Every error of upstream, through the real CLI, becomes the typed error that DESIGN names."""
+"""Every error of upstream, through the real CLI, becomes the typed error that the README lists."""
 
 import json
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, Text, Thinking
+from tests.conversations import nothing_more_was_answered, only
 from tests.house import House
 
 
@@ -136,22 +136,6 @@ async def test_one_request_is_one_message_where_the_cli_would_go_on_by_itself(ho
     assert result.success and result.response == "I can"
     assert result.stop_reason == stop_reason
     await nothing_more_was_answered(house)
-
-
-def only(house: House, reply: Reply) -> None:
-    """Answer one request, and let every further one hang."""
-    house.standin.enqueue(reply)
-    house.standin.script(lambda _: Reply(hold=anyio.Event()))
-
-
-async def nothing_more_was_answered(house: House) -> None:
-    """The CLI goes on some ten milliseconds after such an answer: if it was quicker than the kill, it was cut off."""
-    with anyio.fail_after(10):
-        while (await house.service.health()).pool.leased:
-            await checkpoint()
-        for late in house.standin.requests[1:]:
-            await late.closed_early.wait()
-    assert len(house.standin.requests) <= 2
 
 
 async def test_the_next_request_after_a_failure_is_answered(house: House) -> None:

@@ -15,7 +15,7 @@ from tests.house import MODERN, House, cli_environment, serving
 
 
 async def test_a_login_is_configured_until_an_answer_proves_it(own_standin: StandIn) -> None:
-    async with serving(own_standin, warm=1) as house:
+    async with serving(own_standin, login=None, warm=1) as house:
         before = await house.service.health()
         assert own_standin.requests == []
         await house.ask(prompt="hello")

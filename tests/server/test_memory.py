@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
+from tests.conversations import reply_of, sent, session
 from tests.house import House, serving
-
-from .test_conversations import WEATHER, Json, reply_of, returned, sent, session, user
+from tests.samples import WEATHER, Json, returned, user
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory is a process's own")
 

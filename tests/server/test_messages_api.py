@@ -22,9 +22,9 @@ from claude_max_mcp.front.listener import bind, listening
 from claude_max_mcp.front.messages_api import messages_routes
 from claude_max_mcp.front.request import Disconnects
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
+from tests.conversations import sent, session
 from tests.house import PATH, House, serving
-
-from .test_conversations import IMAGE, PDF, WEATHER, Json, returned, sent, session, user
+from tests.samples import IMAGE, PDF, WEATHER, Json, returned, user
 
 TOKEN = "a token that nobody guesses"
 HELLO: Any = [{"role": "user", "content": "hello"}]

@@ -10,8 +10,8 @@ from anthropic.types.thread_unsupported_request_error import ThreadUnsupportedRe
 
 from claude_max_mcp.front.messages_api import CARRIED, LEFT_OUT, NO_CHANGE
 from tests.house import House
+from tests.samples import WEATHER, Json
 
-from .test_conversations import WEATHER, Json
 from .test_messages_api import ASK, HELLO, claude, create, house, post, shared_open_house, type_of
 
 __all__ = ["claude", "house", "shared_open_house"]  # fixtures

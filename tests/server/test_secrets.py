@@ -14,9 +14,9 @@ from anyio.lowlevel import checkpoint
 
 from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn, authentication_failed
+from tests.samples import MODERN_BODY, MODERN_CALL
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, surroundings
-from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
 
 TOKEN = "the-token-of-the-door"
 LOGIN = "sk-ant-oat01-the-login"

@@ -11,9 +11,9 @@ import pytest
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from claude_max_mcp.wire import AskResult
+from tests.conversations import sent, session
 from tests.house import House, serving
-
-from .test_conversations import WEATHER, returned, sent, session, user
+from tests.samples import WEATHER, returned, user
 
 UNKNOWN = "0b7c3a52-5a1e-4b0d-9f43-7d6f7f3c2a11"
 """An id that no server has given."""

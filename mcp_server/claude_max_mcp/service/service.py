@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.claude.launch import Launch, blank_launch, find_cli
-from claude_max_mcp.claude.login import look_up, signed_in
+from claude_max_mcp.claude.login import Login, look_up, signed_in
 from claude_max_mcp.engine.account import Knowledge, rate_limit
 from claude_max_mcp.engine.cli_errors import ADVICE
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
@@ -72,19 +72,25 @@ class Service:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator["Service"]:
+    async def running(
+        cls, settings: Settings, environment: Mapping[str, str], *, login: Login | None = None
+    ) -> AsyncGenerator["Service"]:
         """A service for the length of a block; leaving it ends every CLI process.
 
         Args:
             settings: what can be set.
             environment: what the CLI inherits, see `settings.cli_environment`.
+            login: how the CLI is logged in, where that is known; without it, the CLI is asked.
         """
         with scratch_folder() as scratch:
             cli, missing = _find(settings.cli_path)
             launch = blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
-                await service._look_up()
+                if login is None:
+                    await service._look_up()
+                else:
+                    service._known.looked_up(login)
                 yield service
 
     @property
