@@ -15,7 +15,7 @@ from pydantic_ai.tools import ToolDefinition
 from claude_max_mcp.standin import Recorded, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel
 
-from .blocks import behaviour
+from .behaviours import behaviour
 
 WEATHER = ToolDefinition(name="weather", parameters_json_schema={"type": "object", "properties": {}})
 

@@ -24,7 +24,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
-from .blocks import behaviour
+from .behaviours import behaviour
 
 
 def with_a_tool(model: Model) -> Agent[None, str]:
