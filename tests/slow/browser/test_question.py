@@ -9,8 +9,8 @@ from playwright.async_api import Browser, expect
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, Text
-from tests.browser.visits import Visit, visiting
 from tests.house import House
+from tests.slow.browser.visits import Visit, visiting
 
 
 async def test_text_is_there_before_the_answer_is_whole(browser: Browser, house: House) -> None:
