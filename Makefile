@@ -42,6 +42,7 @@ bundle: $(NODE_READY) $(UV) ## build dist/claude-max.mcpb, for hosts that instal
 	mkdir -p build/mcpb dist
 	cp deploy/mcpb/manifest.json deploy/mcpb/main.py deploy/mcpb/pyproject.toml build/mcpb/
 	$(UV) build --quiet --wheel --no-create-gitignore --out-dir build/mcpb
+	$(UV) add --quiet --frozen --directory build/mcpb ./$$(basename build/mcpb/*.whl)
 	.venv/node/node_modules/.bin/node .venv/node/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js \
 		pack build/mcpb dist/claude-max.mcpb
 

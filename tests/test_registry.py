@@ -1,6 +1,7 @@
 """What catalogues are told of the server: `server.json` for the MCP registry, and the manifest of the bundle."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,20 @@ def test_the_form_is_looked_at(wrong: Json) -> None:
 
 def test_every_catalogue_names_this_version_of_this_package() -> None:
     (package,) = SERVER["packages"]
-    told = [SERVER["version"], package["version"], MANIFEST["version"], BUNDLE["project"]["version"]]
-    assert set(told) == {PROJECT["version"]}
     assert package["identifier"] == PROJECT["name"]
-    assert PROJECT["version"] in BUNDLE["tool"]["uv"]["sources"][PROJECT["name"]]["path"]
+    assert {SERVER["version"], package["version"], MANIFEST["version"]} == {PROJECT["version"]}
+
+
+def test_the_image_of_the_example_is_of_this_version() -> None:
+    manifests = (ROOT / "deploy" / "kubernetes.yaml").read_text()
+    assert re.findall(r"image: registry\.example/claude-max:(\S+)", manifests) == [PROJECT["version"]]
+
+
+def test_no_other_project_file_has_a_version_to_keep() -> None:
+    """The provider takes the server's; the bundle, which is no package, gets the server's wheel by `make bundle`."""
+    provider = tomllib.loads((ROOT / "provider" / "pyproject.toml").read_text())["project"]
+    assert "version" in provider["dynamic"]
+    assert (BUNDLE["project"]["version"], BUNDLE["project"]["dependencies"]) == ("0", [])
 
 
 def test_a_package_runner_finds_a_command_of_the_packages_name() -> None:

@@ -96,15 +96,19 @@ class ClaudeMaxError(Exception):
     def __init__(
         self,
         code: Code,
-        message: str,
+        problem: str,
+        advice: str = "",
         *,
         status: int | None = None,
         retry_after: float | None = None,
         resets_at: int | None = None,
         request_id: str | None = None,
     ) -> None:
+        message = f"{problem} {advice}".rstrip()
         super().__init__(message)
         self.code: Code = code
+        self.problem = problem
+        self.advice = advice
         self.message = message
         self.status = status or STATUS[code]
         self.retryable = code in RETRYABLE
@@ -154,14 +158,14 @@ def error_class(code: Code) -> type[ClaudeMaxError]:
     return ServiceError
 
 
-def invalid(message: str) -> RequestError:
-    """The request is malformed; `message` names the argument and what it takes."""
-    return RequestError("invalid_request", message)
+def invalid(problem: str, advice: str = "") -> RequestError:
+    """The request is malformed; `problem` names the argument and what it takes."""
+    return RequestError("invalid_request", problem, advice)
 
 
 def unsupported(what: str, instead: str) -> RequestError:
     """`what` cannot be carried by this version; `instead` says what to do."""
-    return RequestError("unsupported", f"{what} is not supported by this server. {instead}")
+    return RequestError("unsupported", f"{what} is not supported by this server.", instead)
 
 
 def without_credentials(text: str) -> str:

@@ -1,44 +1,229 @@
-"""The messages of a conversation: checked, brought into one form, and named.
+"""The Messages API: the shapes of its blocks, messages and tools, and conversations in one form.
 
-In: `messages` as callers write them. Out: the same with every content a list of blocks, consecutive messages of one
-role joined (as the Messages API itself does), and no cache breakpoints; and a fingerprint, by which a live process
-is found that holds exactly this conversation.
+In: `messages` as callers write them, of the shapes below. Out: the same with every content a list of blocks,
+consecutive messages of one role joined (as the Messages API itself does), and no cache breakpoints; and a fingerprint,
+by which a live process is found that holds exactly this conversation. What a shape does not name stays in it as it is.
+Who sends a message, and where it goes, is not known here.
 """
 
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeGuard
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeVar
 
-from claude_max_mcp.errors import invalid, unsupported
+from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, with_config
+from typing_extensions import TypedDict
+
+from claude_max_mcp.errors import invalid
+from claude_max_mcp.pictures import SIGNATURE_BYTES, detect_picture
+from claude_max_mcp.refusals import Need, as_branch, choose_by, choose_text_or_list
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object whose fields this project does not name."""
 
-USER_BLOCKS = frozenset({"text", "image", "document", "tool_result"})
-ASSISTANT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
-CARRIED = {"user": USER_BLOCKS, "assistant": ASSISTANT_BLOCKS}
+T = TypeVar("T")
 
 
-def normalise(messages: Sequence[Any]) -> list[Json]:
-    """Check a conversation and bring it into one form.
+@with_config(ConfigDict(strict=True, extra="allow"))
+class Shape(TypedDict):
+    """An object of the Messages API. It may hold more than the fields that are named."""
+
+
+class TextBlock(Shape):
+    type: Literal["text"]
+    text: str
+
+
+class Base64Source(Shape):
+    type: Literal["base64"]
+    media_type: Annotated[str, Field(description="`image/png`, `image/jpeg`, `image/gif` or `image/webp`.")]
+    data: str
+
+
+class UrlSource(Shape):
+    type: Literal["url"]
+    url: str
+
+
+class ImageBlock(Shape):
+    type: Literal["image"]
+    source: Annotated[
+        Annotated[Base64Source, as_branch("base64")] | Annotated[UrlSource, as_branch("url")],
+        choose_by("type", need=Need("`base64` with `data` and `media_type`, or `url` with `url` is needed")),
+    ]
+
+
+class DocumentSource(Shape):
+    """A PDF: `base64` with `data` and `media_type`, or `url`. Text: `text` with `data` and `media_type`."""
+
+    type: str
+    media_type: NotRequired[str | None]
+    data: NotRequired[str | None]
+    url: NotRequired[str | None]
+
+
+class DocumentBlock(Shape):
+    type: Literal["document"]
+    source: DocumentSource
+    title: NotRequired[str | None]
+    context: NotRequired[str | None]
+
+
+class ThinkingBlock(Shape):
+    """Claude's, as it came."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str
+
+
+class RedactedThinkingBlock(Shape):
+    """Claude's, as it came."""
+
+    type: Literal["redacted_thinking"]
+    data: str
+
+
+class ToolUseBlock(Shape):
+    """Claude's call of one of `tools`."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: Json
+
+
+class OtherBlock(Shape):
+    """A block that this project passes on without knowing it."""
+
+    type: str
+
+
+ResultBlock: TypeAlias = Annotated[
+    Annotated[TextBlock, as_branch("text")]
+    | Annotated[ImageBlock, as_branch("image")]
+    | Annotated[DocumentBlock, as_branch("document")]
+    | Annotated[OtherBlock, as_branch("other")],
+    choose_by("type", default="other", known={"text", "image", "document"}),
+]
+
+TextOr: TypeAlias = Annotated[
+    Annotated[str, as_branch("text")] | Annotated[list[T], Field(fail_fast=True), as_branch("list")],
+    choose_text_or_list(),
+]
+"""Text, or a list of blocks."""
+
+
+class ToolResultBlock(Shape):
+    """Your answer to a call, in the very next message."""
+
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: NotRequired[TextOr[ResultBlock] | None]
+    is_error: NotRequired[bool | None]
+
+
+Block: TypeAlias = (
+    TextBlock | ImageBlock | DocumentBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | ToolResultBlock
+)
+
+UserBlock: TypeAlias = Annotated[
+    Annotated[TextBlock, as_branch("text")]
+    | Annotated[ImageBlock, as_branch("image")]
+    | Annotated[DocumentBlock, as_branch("document")]
+    | Annotated[ToolResultBlock, as_branch("tool_result")],
+    choose_by(
+        "type",
+        default="text",
+        need=Need("A message of the user may hold document, image, text, tool_result.", "unsupported"),
+    ),
+]
+
+AssistantBlock: TypeAlias = Annotated[
+    Annotated[TextBlock, as_branch("text")]
+    | Annotated[ThinkingBlock, as_branch("thinking")]
+    | Annotated[RedactedThinkingBlock, as_branch("redacted_thinking")]
+    | Annotated[ToolUseBlock, as_branch("tool_use")],
+    choose_by(
+        "type",
+        default="text",
+        need=Need("A message of the assistant may hold redacted_thinking, text, thinking, tool_use.", "unsupported"),
+    ),
+]
+
+
+class UserMessage(Shape):
+    role: Annotated[Literal["user"], Need("`user` or `assistant` is needed; the system prompt goes into `system`")]
+    content: TextOr[UserBlock]
+
+
+class AssistantMessage(Shape):
+    role: Literal["assistant"]
+    content: TextOr[AssistantBlock]
+
+
+Message: TypeAlias = Annotated[
+    Annotated[UserMessage, as_branch("user")] | Annotated[AssistantMessage, as_branch("assistant")],
+    choose_by("role", default="user", known={"user", "assistant"}),
+]
+
+
+class ToolDefinition(Shape):
+    type: NotRequired[
+        Annotated[Literal["custom"] | None, Need("Only the caller's own tools can be offered.", "unsupported")]
+    ]
+    name: str
+    description: NotRequired[str | None]
+    input_schema: Json
+
+
+class ToolChoice(Shape):
+    type: Annotated[Literal["auto", "none"], Need("Use `auto` or `none`; the CLI cannot force a call.", "unsupported")]
+
+
+class OutputFormat(Shape):
+    type: Literal["json_schema"]
+    schema: Json
+
+
+def _return_input(value: T, validate: ValidatorFunctionWrapHandler) -> T:
+    validate(value)
+    return value
+
+
+AS_SENT = WrapValidator(_return_input)
+"""Validates and keeps the value itself: pydantic's copy of it would have its fields in another order."""
+
+Messages: TypeAlias = Annotated[list[Message], Field(fail_fast=True), AS_SENT]
+"""A conversation as a caller sends it."""
+
+
+def normalise(messages: Sequence[Message], *, first: int = 0) -> list[Json]:
+    """Bring a conversation into one form.
+
+    Args:
+        messages: valid ones.
+        first: the number of the first message, as the caller counts them.
 
     Raises:
-        RequestError: `invalid_request` or `unsupported`, with the place that is wrong.
+        RequestError: `invalid_request`, with the place that breaks a rule of the Messages API.
     """
     joined: list[Json] = []
-    for index, message in enumerate(messages):
-        role, blocks = _checked(message, f"messages.{index}")
-        if joined and joined[-1]["role"] == role:
+    numbers: list[int] = []
+    for number, message in enumerate(messages, first):
+        blocks = _list_blocks(message["content"], f"messages.{number}.content")
+        if joined and joined[-1]["role"] == message["role"]:
             joined[-1]["content"].extend(blocks)
         else:
-            joined.append({"role": role, "content": blocks})
+            joined.append({"role": message["role"], "content": blocks})
+            numbers.append(number)
     if not joined:
         raise invalid("messages: at least one is needed.")
     if joined[0]["role"] != "user" or joined[-1]["role"] != "user":
         raise invalid("messages: the first and the last message must be the user's.")
-    _check_calls(joined)
+    for number, message, earlier in zip(numbers, joined, [None, *joined], strict=False):
+        _check_answers(message, earlier, f"messages.{number}")
     return joined
 
 
@@ -72,96 +257,51 @@ def results(message: Json) -> dict[str, Json]:
     return {block["tool_use_id"]: block for block in message["content"] if block["type"] == "tool_result"}
 
 
-def _checked(message: Any, where: str) -> tuple[str, list[Json]]:
-    if not isinstance(message, dict):
-        raise invalid(f"{where}: a message is an object with `role` and `content`.")
-    role, content = message.get("role"), message.get("content")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    if role not in CARRIED:
-        raise invalid(f"{where}.role: `user` or `assistant` is needed; the system prompt goes into `system`.")
+def _list_blocks(content: str | Sequence[Block], place: str) -> list[Json]:
+    """The content as blocks that are free of what is not content."""
     if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    if not isinstance(content, list) or not content:
-        raise invalid(f"{where}.content: text or a list of blocks is needed.")
-    return role, [_block(block, role, f"{where}.content.{at}") for at, block in enumerate(content)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        _check_not_blank(content, place)
+        return [{"type": "text", "text": content}]
+    if not content:
+        raise invalid(f"{place}: text or a list of blocks is needed.")
+    for at, block in enumerate(content):
+        if block["type"] == "text":
+            _check_not_blank(block["text"], f"{place}.{at}.text")
+        elif block["type"] == "image":
+            _check_picture(block["source"], f"{place}.{at}.source")
+    return [_strip(block) for block in content]
 
 
-def _block(block: Any, role: str, where: str) -> Json:
-    if not _is_block(block):
-        raise invalid(f"{where}: a block is an object with a `type`.")
-    kind = block["type"]
-    if kind not in CARRIED[role]:
-        raise unsupported(
-            f"{where}: a {kind!r} block", f"A message of the {role} may hold {', '.join(sorted(CARRIED[role]))}."
-        )
-    for name in REQUIRED.get(kind, ()):
-        if not isinstance(block.get(name), str):
-            raise invalid(f"{where}.{name}: text is needed.")
-    if kind == "text" and not block["text"].strip():
-        raise invalid(f"{where}.text: a text block must say something.")
-    if kind == "image":
-        _check_image(block, where)
-    return _plain(block)
+def _check_not_blank(text: str, place: str) -> None:
+    if not text or text.isspace():
+        raise invalid(f"{place}: text that says something is needed; leave out what is blank.")
 
 
-PICTURES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-}
-"""How the files begin that the Messages API takes as images; WebP is told by two places."""
-
-
-def picture_type(content: bytes) -> str | None:
-    """The media type of an image, by its first twelve bytes; None if Claude cannot see it."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for start, kind in PICTURES.items() if content.startswith(start)), None)
-
-
-def _check_image(block: Json, where: str) -> None:
+def _check_picture(source: Base64Source | UrlSource, place: str) -> None:
     """Refuse what is no picture; the CLI would put a remark of its own in its place."""
-    match block.get("source"):
-        case {"type": "base64", "data": str(data)}:
-            try:
-                begins = b64decode(data[:16], validate=True)
-            except ValueError:
-                begins = b""
-            if picture_type(begins) is None:
-                raise invalid(f"{where}.source.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
-        case {"type": "url", "url": str()}:
-            pass
-        case _:
-            raise invalid(f"{where}.source: `base64` with `data` and `media_type`, or `url` with `url` is needed.")
+    if source["type"] == "url":
+        return
+    try:
+        start = b64decode(source["data"][: SIGNATURE_BYTES // 3 * 4], validate=True)
+    except ValueError:
+        start = b""
+    if detect_picture(start) is None:
+        raise invalid(f"{place}.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
 
 
-def _is_block(value: Any) -> TypeGuard[Json]:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)  # pyright: ignore[reportUnknownMemberType]
-
-
-REQUIRED = {
-    "text": ("text",),
-    "thinking": ("thinking", "signature"),
-    "redacted_thinking": ("data",),
-    "tool_use": ("id", "name"),
-    "tool_result": ("tool_use_id",),
-}
-
-
-def _plain(block: Json) -> Json:
+def _strip(block: Mapping[str, Any]) -> Json:
     """The block without what is not content: cache breakpoints are the CLI's, and nulls say nothing."""
     kept = {name: value for name, value in block.items() if name != "cache_control" and value is not None}
     if kept["type"] == "tool_result" and isinstance(kept.get("content"), list):
-        kept["content"] = [_plain(part) for part in kept["content"]]
+        kept["content"] = [_strip(part) for part in kept["content"]]
     return kept
 
 
-def _check_calls(messages: list[Json]) -> None:
+def _check_answers(message: Json, earlier: Json | None, place: str) -> None:
     """Every call is answered in the very next message, as the Messages API wants it; the CLI would invent an answer."""
-    for index, message in enumerate(messages):
-        called = set(calls(messages[index - 1])) if index else set[str]()
-        answered = set(results(message))
-        if missing := called - answered:
-            raise invalid(f"messages.{index}: the tool call {min(missing)} has no `tool_result`.")
-        if stray := answered - called:
-            raise invalid(f"messages.{index}: the `tool_result` {min(stray)} answers no call of the message before it.")
+    called = set(calls(earlier)) if earlier else set[str]()
+    answered = set(results(message))
+    if missing := called - answered:
+        raise invalid(f"{place}: the tool call {min(missing)} has no `tool_result`.")
+    if stray := answered - called:
+        raise invalid(f"{place}: the `tool_result` {min(stray)} answers no call of the message before it.")

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("CLAUDE_MAX_WORKSPACE_ROOT", "WORKSPACE_ROOT")
     )
     """The folder that `workspace: "read"` opens to Claude."""
-    state_dir: Path = Field(default_factory=lambda: _state_home() / "claude-max")
+    state_dir: Path = Field(default_factory=lambda: _find_state_home() / "claude-max")
     """Where conversations with a `session_id` are kept."""
     session_hours: float = Field(default=24.0, ge=0)
     """Hours that a conversation can be gone on with by its `session_id`; 0 keeps none."""
@@ -102,8 +102,9 @@ class Settings(BaseSettings):
     """Whether the Messages API is served too, at `/v1/messages`, for SDKs that speak it."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look."""
-    log_level: Literal["info", "warning", "error"] = "info"
-    """What is logged: `info` is one line for each request that ends, and what goes wrong."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: `info` is one line for each request that ends, and what goes wrong; `debug` also names what each
+    process says and is told, by its kind, without a word of it."""
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod
@@ -116,7 +117,7 @@ class Settings(BaseSettings):
         return self.host in LOOPBACK
 
 
-def _state_home() -> Path:
+def _find_state_home() -> Path:
     """Where a user's programs keep what they remember (XDG Base Directory Specification)."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     return named if named.is_absolute() else Path.home() / ".local" / "state"
@@ -135,11 +136,11 @@ def cli_environment(settings: Settings) -> dict[str, str]:
     return inherited
 
 
-def inside_claude_code() -> bool:
+def is_inside_claude_code() -> bool:
     """Whether a shell of Claude Code started this process."""
     return bool(os.environ.get("CLAUDECODE"))
 
 
-def stray_api_keys() -> tuple[str, ...]:
+def find_stray_api_keys() -> tuple[str, ...]:
     """The names of the API keys in sight that would make any other program's CLI bill the API account."""
     return tuple(name for name in API_KEYS if os.environ.get(name))

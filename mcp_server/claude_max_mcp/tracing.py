@@ -20,14 +20,14 @@ SENDS_ON = {
 """What a process needs from its start in order to send a `traceparent`. No exporter is named: it reports to nobody."""
 
 
-def traced() -> bool:
+def is_traced() -> bool:
     """Whether a tracer is configured, by this process or by `opentelemetry-instrument`."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @contextmanager
-def continued(carrier: Mapping[str, str]) -> Generator[None]:
-    """Let what happens in the block belong to the trace that `carrier` names; one that is malformed names none."""
+def continuing_trace(carrier: Mapping[str, str]) -> Generator[None]:
+    """Run the block inside the trace in `carrier`; a malformed one is ignored."""
     token = context.attach(propagate.extract(carrier))
     try:
         yield
@@ -35,26 +35,30 @@ def continued(carrier: Mapping[str, str]) -> Generator[None]:
         context.detach(token)
 
 
-def trace_id() -> str | None:
+def find_trace_id() -> str | None:
     """The id of the current trace, in hexadecimal."""
     current = trace.get_current_span().get_span_context()
     return trace.format_trace_id(current.trace_id) if current.is_valid else None
 
 
-def spawned() -> dict[str, str]:
-    """The environment of a process that is to be told of traces."""
-    return dict(SENDS_ON) if traced() else {}
+def process_environment() -> dict[str, str]:
+    """The environment of a process that can be given a trace later; empty where no tracer is configured."""
+    return dict(SENDS_ON) if is_traced() else {}
 
 
-def told() -> dict[str, str]:
-    """The environment that tells a process of the current trace."""
+def trace_environment() -> dict[str, str]:
+    """The environment that puts a process into the current trace; empty where there is none."""
     current = trace.get_current_span().get_span_context()
-    if not (traced() and current.is_valid):
+    if not (is_traced() and current.is_valid):
         return {}
     ids = f"{trace.format_trace_id(current.trace_id)}-{trace.format_span_id(current.span_id)}"
     return {"TRACEPARENT": f"00-{ids}-{int(current.trace_flags):02x}"}
 
 
-def telling() -> list[Json]:
-    """The control request that tells a running process of the current trace, for what it sends from then on."""
-    return [{"subtype": "apply_flag_settings", "settings": {"env": environment}}] if (environment := told()) else []
+def trace_controls() -> list[Json]:
+    """The control request that puts a running process into the current trace, for what it sends from then on."""
+    return (
+        [{"subtype": "apply_flag_settings", "settings": {"env": environment}}]
+        if (environment := trace_environment())
+        else []
+    )

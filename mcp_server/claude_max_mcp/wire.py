@@ -1,18 +1,30 @@
 """The contract: what a caller may ask, and what comes back.
 
 In: the arguments of the tool `ask_claude`, validated here and nowhere else. Out: `AskRequest`, `AskResult`,
-`Health`. Blocks of a conversation stay the plain JSON of the Messages API: they are checked for what cannot be
-carried, and otherwise passed on as they are.
+`Health`. What a request says stays the plain JSON of the Messages API: it is checked against the shapes of `messages`
+and for what cannot be carried, and otherwise passed on as it is.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter
 
 from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
-from claude_max_mcp.messages import Json, normalise
+from claude_max_mcp.messages import (
+    AS_SENT,
+    Json,
+    Message,
+    Messages,
+    OutputFormat,
+    TextBlock,
+    TextOr,
+    ToolChoice,
+    ToolDefinition,
+    UserMessage,
+    normalise,
+)
+from claude_max_mcp.refusals import Need, Place, name_place, validate
 
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""
@@ -22,52 +34,60 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Thinking(BaseModel):
+class _Argument(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Thinking(_Argument):
     """The Messages API's `thinking`."""
 
-    model_config = ConfigDict(extra="forbid")
     type: Literal["adaptive", "enabled", "disabled"]
     budget_tokens: int | None = Field(default=None, ge=1024)
     display: Literal["summarized", "omitted"] | None = None
 
 
-class OutputConfig(_Strict):
+class OutputConfig(_Argument):
     """The Messages API's `output_config`."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    format: Json | None = None
+    format: OutputFormat | None = None
 
 
-class AskRequest(_Strict):
+class AskRequest(_Argument):
     """The arguments of `ask_claude`."""
 
     prompt: Annotated[
         str | None, Field(description="The question and all that it needs, as plain text; it arrives verbatim.")
     ] = None
     messages: Annotated[
-        list[Json] | None,
+        Messages | None,
         Field(
             description="Instead of `prompt`: a conversation as in the Messages API; images and documents can be in it."
         ),
     ] = None
     system: Annotated[
-        str | list[Json] | None, Field(description="Who Claude is to be and how to answer: text, or text blocks.")
+        TextOr[TextBlock] | None,
+        AS_SENT,
+        Field(description="Who Claude is to be and how to answer: text, or text blocks."),
     ] = None
     model: Annotated[
-        str | None,
-        Field(
-            description="`sonnet` (balanced), `opus` (most capable), `haiku` (fastest), or a full model id.",
-            max_length=200,
-            pattern=r"^[\w.:@\[\]/-]+$",
-        ),
+        Annotated[
+            str,
+            Field(max_length=200, pattern=r"^[\w.:@\[\]/-]+$"),
+            Need("`sonnet`, `opus`, `haiku` or the full id of a model is needed"),
+        ]
+        | None,
+        Field(description="`sonnet` (balanced), `opus` (most capable), `haiku` (fastest), or a full model id."),
     ] = None
     tools: Annotated[
-        list[Json] | None,
+        Annotated[list[ToolDefinition], Field(fail_fast=True), AS_SENT] | None,
         Field(
             description="Tools that you run yourself: on `stop_reason` `tool_use`, send their results in `messages`."
         ),
     ] = None
-    tool_choice: Annotated[Json | None, Field(description='`{"type": "auto"}` or `{"type": "none"}`.')] = None
+    tool_choice: Annotated[ToolChoice | None, AS_SENT, Field(description="Whether Claude may call your `tools`.")] = (
+        None
+    )
     thinking: Annotated[
         Thinking | None, Field(description="As in the Messages API. Default: what the CLI gives the model.")
     ] = None
@@ -96,52 +116,45 @@ class AskRequest(_Strict):
         Field(description="What progress messages hold: text or, for programs, raw stream events as JSON."),
     ] = "text"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _text_must_be_text(cls, data: Any) -> Any:
-        for text in _strings(data):
-            if "\x00" in text or _SURROGATE.search(text):
-                raise ValueError("text holds a NUL character or half a surrogate pair, which cannot be sent; remove it")
-        return data
-
     _conversation: list[Json] | None = PrivateAttr(default=None)
 
     @property
     def conversation(self) -> list[Json]:
-        """All that was said, in the one form of `history`; the last message is the user's.
+        """All that was said, in the one form of `normalise`; the last message is the user's.
 
         Raises:
-            RequestError: it is malformed, or holds what cannot be carried.
+            RequestError: it breaks a rule of the Messages API.
         """
         if self._conversation is None:
             self._conversation = normalise(self._said)
         return self._conversation
 
     @property
-    def _said(self) -> list[Json]:
-        return [{"role": "user", "content": self.prompt}] if self.messages is None else self.messages
+    def _said(self) -> Sequence[Message]:
+        if self.messages is not None:
+            return self.messages
+        return [UserMessage(role="user", content=self.prompt or "")]
 
-    def after(self, earlier: list[Json], *, system: str | list[Json] | None, model: str | None) -> "AskRequest":
+    def after(self, earlier: list[Json], *, system: TextOr[TextBlock] | None, model: str | None) -> "AskRequest":
         """This request as one that sends `earlier` itself, and `system` and `model` where it has none.
 
         Raises:
             RequestError: it does not fit what was said before.
         """
-        going_on = self.model_copy(
-            update={
-                "prompt": None,
-                "messages": [*earlier, *self._said],
-                "system": system if self.system is None else self.system,
-                "model": self.model or model,
-            }
-        )
-        going_on._conversation = normalise([*earlier, *self._said])
+        options = {"system": system if self.system is None else self.system, "model": self.model or model}
+        if not earlier:
+            return self.model_copy(update=options)
+        messages = [*validate(_MESSAGES, earlier, ("messages",)), *self._said]
+        going_on = self.model_copy(update={"prompt": None, "messages": messages, **options})
+        going_on._conversation = normalise(messages, first=-len(earlier))
         return going_on
 
     @property
     def offered_tools(self) -> list[Json]:
         """The caller's tools, unless it does not want them called."""
-        return [] if self.tool_choice and self.tool_choice.get("type") == "none" else self.tools or []
+        if self.tool_choice and self.tool_choice["type"] == "none":
+            return []
+        return [{**tool} for tool in self.tools or []]
 
     @property
     def wanted_schema(self) -> Json | None:
@@ -149,7 +162,7 @@ class AskRequest(_Strict):
         if self.output_schema is not None:
             return self.output_schema
         wanted = self.output_config.format if self.output_config else None
-        return wanted.get("schema") if wanted else None
+        return wanted["schema"] if wanted else None
 
     @property
     def system_prompt(self) -> list[str]:
@@ -159,7 +172,8 @@ class AskRequest(_Strict):
         return [block["text"] for block in self.system]
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_REQUEST = TypeAdapter(AskRequest)
+_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(Messages)
 
 
 def parse_request(arguments: Json) -> AskRequest:
@@ -168,75 +182,56 @@ def parse_request(arguments: Json) -> AskRequest:
     Raises:
         RequestError: `invalid_request`, with the argument's name and what it takes; `unsupported`, with what to do.
     """
-    try:
-        request = AskRequest.model_validate(arguments)
-    except ValidationError as error:
-        raise invalid(_explain(error)) from None
-    _check_carried(request)
+    _check_characters(arguments, ())
+    request = validate(_REQUEST, arguments)
     if (request.prompt is None) == (request.messages is None):
         raise invalid("Give either `prompt` or `messages`.")
     if request.prompt is not None and not request.prompt.strip():
         raise invalid("The prompt is empty. Say something.")
-    _check_system(request.system)
+    _check_options(request)
     if request.session_id is None:
         _ = request.conversation  # else it is checked with what was said before
     return request
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-
-
-def _check_carried(request: AskRequest) -> None:
+def _check_options(request: AskRequest) -> None:
     """Refuse by name what the CLI or this version cannot carry."""
-    for index, tool in enumerate(request.tools or []):
-        _check_tool(tool, f"tools.{index}")
-    if request.tool_choice and request.tool_choice.get("type") not in ("auto", "none"):
-        raise unsupported("A forced `tool_choice`", "Use `auto` or `none`; the CLI cannot force a call.")
     if request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"):
         raise unsupported(
             "`disable_parallel_tool_use`", "Leave it out; the CLI cannot keep Claude from parallel calls."
         )
     if request.output_schema is not None and request.output_config and request.output_config.format:
         raise invalid("Give either `output_schema` or `output_config.format`.")
-    if request.output_config and request.output_config.format and request.wanted_schema is None:
-        raise invalid("output_config.format: `{type: json_schema, schema: …}` is needed.")
-    if request.workspace == "read" and (
-        taken := {"Read", "Grep", "Glob"} & {tool["name"] for tool in request.tools or []}
-    ):
+    names = {tool["name"] for tool in request.tools or []}
+    if request.workspace == "read" and (taken := {"Read", "Grep", "Glob"} & names):
         raise unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
 
 
-def _check_tool(tool: Json, where: str) -> None:
-    if tool.get("type") not in (None, "custom"):
-        raise unsupported(
-            f"{where}: a tool of the type {tool['type']!r}", "Only the caller's own tools can be offered."
-        )
-    if not isinstance(tool.get("name"), str) or not isinstance(tool.get("input_schema"), dict):
-        raise invalid(f"{where}: a tool has a `name` and an `input_schema`.")
-
-
-def _check_system(system: str | list[Json] | None) -> None:
-    for block in system if isinstance(system, list) else []:
-        if block.get("type") != "text" or not isinstance(block.get("text"), str):
-            raise invalid("system: every block must be a text block.")
-
-
-def _strings(value: Any) -> Iterator[str]:
+def _check_characters(value: JsonValue, place: Place) -> None:
+    """Refuse text that cannot be sent as UTF-8, or to a process; names of fields are text too."""
     match value:
         case str():
-            yield value
+            if "\x00" in value or not _is_encodable(value):
+                raise invalid(
+                    f"{name_place(place)}: a NUL character or half a surrogate pair cannot be sent. Remove it."
+                )
         case dict():
-            for key, item in value.items():  # pyright: ignore[reportUnknownVariableType]
-                yield from _strings(key)
-                yield from _strings(item)
+            for name, item in value.items():
+                _check_characters(name, place)
+                _check_characters(item, (*place, name))
         case list():
-            for item in value:  # pyright: ignore[reportUnknownVariableType]
-                yield from _strings(item)
+            for at, item in enumerate(value):
+                _check_characters(item, (*place, at))
         case _:
             pass
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Window(_Strict):

@@ -9,15 +9,15 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from ._connection import wound_down
+from ._connection import wait_for_end
 from ._errors import AskFailed, ErrorDetail
 from ._results import AskResult
 
 Notify: TypeAlias = Callable[[str], None]
 Run: TypeAlias = Callable[[Notify], Coroutine[Any, Any, AskResult]]
 
-_winding_down: set[asyncio.Task[AskResult]] = set()
-"""Calls that were left; the event loop itself holds tasks only weakly."""
+_cancelled_calls: set[asyncio.Task[AskResult]] = set()
+"""Calls that were cancelled and have not ended; the event loop itself holds tasks only weakly."""
 
 
 class Answer:
@@ -37,15 +37,19 @@ class Answer:
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task: asyncio.Task[AskResult] | None = None
 
-    def start(self) -> None:
-        """Send the request; `async with` does it by itself. Whoever starts it calls `aclose`."""
-        self._task = asyncio.create_task(self._run(self._pieces.put_nowait))
-        self._task.add_done_callback(self._ended)
+    def __repr__(self) -> str:
+        state = "not started" if self._task is None else "ended" if self._task.done() else "running"
+        return f"<{type(self).__name__} {state}>"
 
-    def _ended(self, task: asyncio.Task[AskResult]) -> None:
+    def start(self) -> None:
+        """Send the request. `async with` does this and calls `aclose`; a caller of `start` has to call `aclose`."""
+        self._task = asyncio.create_task(self._run(self._pieces.put_nowait))
+        self._task.add_done_callback(self._mark_end)
+
+    def _mark_end(self, task: asyncio.Task[AskResult]) -> None:
         self._pieces.put_nowait(None)
         if not task.cancelled():
-            task.exception()  # an answer that nobody waits for may fail unseen
+            task.exception()  # looked at, so that asyncio does not warn of an answer that is never waited for
 
     def __aiter__(self) -> Self:
         return self
@@ -73,16 +77,16 @@ class Answer:
         Raises:
             ClaudeMaxError: there is no answer.
         """
-        return succeeded(await self.outcome())
+        return require_success(await self.outcome())
 
     async def aclose(self) -> None:
         """Cancel the request unless it has ended."""
         if self._task is None or self._task.done():
             return
-        _winding_down.add(self._task)
-        self._task.add_done_callback(_winding_down.discard)
+        _cancelled_calls.add(self._task)
+        self._task.add_done_callback(_cancelled_calls.discard)
         self._task.cancel()
-        await wound_down(self._task)
+        await wait_for_end(self._task)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -94,7 +98,7 @@ class Answer:
         await self.aclose()
 
 
-def succeeded(result: AskResult) -> AskResult:
+def require_success(result: AskResult) -> AskResult:
     """`result`, if it is an answer.
 
     Raises:
@@ -102,9 +106,9 @@ def succeeded(result: AskResult) -> AskResult:
     """
     if result.success:
         return result
-    raise AskFailed(failure(result))
+    raise AskFailed(find_error(result))
 
 
-def failure(result: AskResult) -> ErrorDetail:
-    """The error of a result that is none."""
+def find_error(result: AskResult) -> ErrorDetail:
+    """The error of a result that is not a success."""
     return result.error or ErrorDetail(code="internal", message=result.response or "The server gave no reason.")

@@ -1,66 +1,64 @@
 """The client: ask the server, typed, from any program.
 
 In: a prompt or a Messages API conversation. Out: an `AskResult`, or an `Answer` that brings it piece by
-piece, or a `ClaudeMaxError`. The only module that knows how MCP reports things.
+piece, or a `ClaudeMaxError`. It knows the server's two tools and how long a call may take, not how a server is
+reached.
 """
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar, Unpack
 
 import anyio
-from mcp import MCPError
+from mcp import Client
 from mcp.types import CallToolResult, RequestParamsMeta, TextContent
 from pydantic import BaseModel, ValidationError
 
-from ._answer import Answer, Notify, succeeded
-from ._connection import REFUSED, Route, Session, over_http
-from ._errors import (
-    AnswerLost,
-    AnswerTimeout,
-    ClaudeMaxError,
-    ErrorDetail,
-    ProtocolError,
-    ServerNotRunning,
-    TokenRejected,
-)
+from ._answer import Answer, Notify, require_success
+from ._connection import Connection, Route
+from ._errors import AnswerTimeout, ErrorDetail, ProtocolError
+from ._http import make_http_route
+from ._mcp_errors import translating_errors
 from ._results import AskArguments, AskResult, Health
 
 Result = TypeVar("Result", bound=BaseModel)
 
 DEFAULT_URL: Final = "http://127.0.0.1:47291/mcp"
+"""The address of a server with default settings."""
 LONGEST: Final = 3600.0
 """Seconds that the server gives a request at most."""
+HEALTH_SECONDS: Final = 10.0
+"""Seconds that the tool `health` may take; without `probe` it asks nothing of Claude."""
 GRACE: Final = 1.0
-"""Seconds beyond the server's own deadline in which its word about it may still arrive."""
+"""Seconds beyond the server's own deadline in which its error may still arrive."""
 
-_NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _WANTS_PROGRESS: Final = RequestParamsMeta(progress_token=0)
-"""Over a wire the SDK puts a token of its own here; an embedded server would not see that anybody listens."""
-_LOST: Final = frozenset({-32000, -32700})
-"""JSON-RPC: the connection was closed; the message is cut off."""
+"""Over HTTP the SDK puts a token of its own here; an embedded server would not see that progress is wanted."""
 
 
 class ClaudeMaxClient:
     """Asks Claude through a claude-max server.
 
-    Entered (`async with`), it keeps one session for all its calls, which may be any number at once; otherwise
+    Entered (`async with`), it keeps one connection for all its calls, which may be any number at once; otherwise
     every call opens one. It belongs to one asyncio event loop while it is entered.
 
     Args:
         url: the server's MCP endpoint; `CLAUDE_MAX_URL` or `http://127.0.0.1:47291/mcp` by default.
-        token: what the server asks callers for; `CLAUDE_MAX_TOKEN` by default.
+        token: the token that the server was started with; `CLAUDE_MAX_TOKEN` by default.
         route: another way to a server than HTTP, as `embedded()` makes one; instead of both.
+
+    Raises:
+        ValueError: `url` is no HTTP address.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, *, route: Route | None = None) -> None:
-        self._route = route or server_route(url, token)
+        self._route = route or make_route(url, token)
         self.url = self._route.address
         self._entered = 0
-        self._session: Session | None = None
+        self._connection: Connection | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self.url!r})"
@@ -73,9 +71,9 @@ class ClaudeMaxClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered -= 1
-        if self._entered == 0 and self._session is not None:
-            session, self._session = self._session, None
-            await session.aclose()
+        if self._entered == 0 and self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.aclose()
 
     async def ask(self, prompt: str | None = None, **arguments: Unpack[AskArguments]) -> AskResult:
         """Ask, and wait for the whole answer.
@@ -87,7 +85,7 @@ class ClaudeMaxClient:
         Raises:
             ClaudeMaxError: there is no answer; `code` says why.
         """
-        return succeeded(await self._ask(_with_prompt(prompt, arguments)))
+        return require_success(await self._ask(prompt, arguments))
 
     def stream(
         self, prompt: str | None = None, *, idle: float | None = None, **arguments: Unpack[AskArguments]
@@ -99,28 +97,34 @@ class ClaudeMaxClient:
             idle: seconds without any piece after which the request is cancelled.
             arguments: those of the server's tool `ask_claude`.
         """
-        return Answer(functools.partial(self._ask, _with_prompt(prompt, arguments), idle=idle))
+        return Answer(functools.partial(self._ask, prompt, arguments, idle=idle))
 
     async def health(self, *, probe: bool = False) -> Health:
-        """How the server is; with `probe`, whether Claude really answers (one word of the smallest model).
+        """The state of the server; with `probe`, it asks the smallest model for one word first.
 
         Raises:
-            ClaudeMaxError: the server cannot say.
+            ClaudeMaxError: the server did not answer.
         """
-        result = await self._call("health", {"probe": probe}, seconds=LONGEST if probe else 10.0)
-        return _read(result, Health, url=self.url)
+        result = await self._call_tool("health", {"probe": probe}, seconds=LONGEST if probe else HEALTH_SECONDS)
+        return _read_result(result, Health, url=self.url)
 
     async def _ask(
-        self, arguments: Mapping[str, object], notify: Notify | None = None, *, idle: float | None = None
+        self,
+        prompt: str | None,
+        arguments: AskArguments,
+        notify: Notify | None = None,
+        *,
+        idle: float | None = None,
     ) -> AskResult:
+        given = {**arguments} if prompt is None else {"prompt": prompt, **arguments}
         timeout = arguments.get("timeout")
         seconds = float(timeout) if isinstance(timeout, int | float) else LONGEST
-        result = await self._call("ask_claude", arguments, notify=notify, seconds=seconds, idle=idle)
+        result = await self._call_tool("ask_claude", given, seconds=seconds, notify=notify, idle=idle)
         if result.is_error and result.structured_content is None:
-            return AskResult(success=False, error=ErrorDetail(code="internal", message=_text(result)))
-        return _read(result, AskResult, url=self.url)
+            return AskResult(success=False, error=ErrorDetail(code="internal", message=_join_text(result)))
+        return _read_result(result, AskResult, url=self.url)
 
-    async def _call(
+    async def _call_tool(
         self,
         tool: str,
         arguments: Mapping[str, object],
@@ -129,100 +133,57 @@ class ClaudeMaxClient:
         notify: Notify | None = None,
         idle: float | None = None,
     ) -> CallToolResult:
+        """Call a tool; give up after `seconds` and `GRACE`, or after `idle` seconds without progress."""
         end = anyio.current_time() + seconds + GRACE
 
-        def deadline() -> float:
+        def find_deadline() -> float:
             return end if idle is None else min(end, anyio.current_time() + idle)
 
         # Nothing is awaited in here: each notification is a task of its own, and this keeps their order.
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            scope.deadline = deadline()
+            scope.deadline = find_deadline()
             if notify and message:
                 notify(message)
 
-        with anyio.CancelScope(deadline=deadline()) as scope, _reported(self.url):
-            async with self._opened() as session:
-                client = await session.client()
-                if notify is None:
-                    return await client.call_tool(tool, dict(arguments))
-                return await client.call_tool(
-                    tool, dict(arguments), progress_callback=on_progress, meta=_WANTS_PROGRESS
-                )
+        callback, meta = (None, None) if notify is None else (on_progress, _WANTS_PROGRESS)
+        with anyio.CancelScope(deadline=find_deadline()) as scope, translating_errors(self.url):
+            async with self._connecting() as client:
+                return await client.call_tool(tool, dict(arguments), progress_callback=callback, meta=meta)
         raise AnswerTimeout(seconds=seconds, idle=idle)
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncGenerator[Session]:
+    async def _connecting(self) -> AsyncGenerator[Client]:
+        """An MCP client: that of the connection that is kept, or of one for this block alone."""
         if self._entered or self._route.lasting:
-            if self._session is None or not self._session.alive:
-                self._session = Session(self._route.connect, lasting=not self._entered)
-            yield self._session
+            if self._connection is None or not self._connection.alive:
+                self._connection = Connection(self._route.connect, lasting=not self._entered)
+            yield await self._connection.get_client()
             return
-        session = Session(self._route.connect)
+        connection = Connection(self._route.connect)
         try:
-            yield session
+            yield await connection.get_client()
         finally:
-            await session.aclose()
+            await connection.aclose()
 
 
-def server_route(url: str | None, token: str | None) -> Route:
-    """The route to the server, as given or as the environment says.
+def make_route(url: str | None, token: str | None) -> Route:
+    """The route to the server, from the arguments or else from `CLAUDE_MAX_URL` and `CLAUDE_MAX_TOKEN`.
 
     Raises:
         ValueError: the address is no HTTP address.
     """
-    return over_http(server_url(url), token or os.environ.get("CLAUDE_MAX_TOKEN") or None)
-
-
-def server_url(url: str | None) -> str:
-    """The address of the server: `url`, or `CLAUDE_MAX_URL`, or the default.
-
-    Raises:
-        ValueError: it is no HTTP address.
-    """
     address = url or os.environ.get("CLAUDE_MAX_URL") or DEFAULT_URL
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"{address!r} is not the address of a server; it looks like {DEFAULT_URL}")
-    return address
+    return make_http_route(address, token or os.environ.get("CLAUDE_MAX_TOKEN") or None)
 
 
-def _with_prompt(prompt: str | None, arguments: AskArguments) -> dict[str, object]:
-    return {**arguments} if prompt is None else {"prompt": prompt, **arguments}
-
-
-def _read(result: CallToolResult, kind: type[Result], *, url: str) -> Result:
+def _read_result(result: CallToolResult, kind: type[Result], *, url: str) -> Result:
     try:
         return kind.model_validate(result.structured_content)
     except ValidationError as error:
-        raise ProtocolError(url, _text(result) or str(error)) from error
+        raise ProtocolError(url, _join_text(result) or str(error)) from error
 
 
-def _text(result: CallToolResult) -> str:
+def _join_text(result: CallToolResult) -> str:
     return "".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-@contextmanager
-def _reported(url: str) -> Generator[None]:
-    """Turn what the MCP client raises into this package's errors."""
-    try:
-        yield
-    except MCPError as error:
-        raise _meaning(error, url) from error
-    # The result does not match the tool's own schema; or the session came to an end as a whole.
-    except (RuntimeError, ValidationError, OSError, ExceptionGroup) as error:
-        raise ProtocolError(url, str(error)) from error
-
-
-def _meaning(error: MCPError, url: str) -> ClaudeMaxError:
-    match error.data if error.code == REFUSED else None:
-        case {"kind": str(kind)} if kind in _NEVER_SENT:
-            return ServerNotRunning(url)
-        case {"status": 401 | 403 as status}:
-            return TokenRejected(url, status=status)
-        case {"kind": "HTTPStatus", "status": int(status)}:
-            return ProtocolError(url, f"HTTP {status}: {error.message}", status=status)
-        case {"kind": str(kind)}:
-            return AnswerLost(f"{kind}: {error.message}")
-        case _ if error.code in _LOST:
-            return AnswerLost(error.message)
-        case _:
-            return ProtocolError(url, error.message)

@@ -1,6 +1,7 @@
 """The server's engine inside this process, reached over MCP in memory.
 
-In: the server's settings. Out: a `Route`. The only module that imports the server, and that only when it is asked for.
+In: the server's settings. Out: a `Route`. The only module that imports the server; it is itself imported
+by `ClaudeMaxProvider.embedded()` alone.
 """
 
 import functools
@@ -13,7 +14,7 @@ from mcp import Client
 from ._connection import PROTOCOL, Route
 
 try:
-    from claude_max_mcp.front.mcp import mcp_server
+    from claude_max_mcp.front.mcp import make_mcp_server
     from claude_max_mcp.service.service import Service
     from claude_max_mcp.settings import Settings, cli_environment
 except ModuleNotFoundError as error:
@@ -23,17 +24,20 @@ except ModuleNotFoundError as error:
     ) from error
 
 ADDRESS: Final = "claude-max://embedded"
-"""What telemetry and messages call it."""
+"""Its name in messages and telemetry."""
 
 
-def inside(settings: Settings | None, environment: Mapping[str, str] | None) -> Route:
-    """The route to an engine of its own."""
+def make_embedded_route(settings: Settings | None, environment: Mapping[str, str] | None) -> Route:
+    """The route to an engine of its own, which runs while the route is used."""
     settings = settings or Settings()
     inherited = cli_environment(settings) if environment is None else environment
-    return Route(ADDRESS, functools.partial(_engine, settings, inherited), lasting=True)
+    return Route(ADDRESS, functools.partial(_running_engine, settings, inherited), lasting=True)
 
 
 @asynccontextmanager
-async def _engine(settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator[Client]:
-    async with Service.running(settings, environment) as service, Client(mcp_server(service), mode=PROTOCOL) as client:
+async def _running_engine(settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator[Client]:
+    async with (
+        Service.running(settings, environment) as service,
+        Client(make_mcp_server(service), mode=PROTOCOL) as client,
+    ):
         yield client

@@ -1,8 +1,7 @@
-"""What can go wrong on the way to an answer, as one family.
+"""The errors of a request that gets no answer, as one family.
 
 Every error carries an `ErrorDetail`, the shape in which the server itself reports errors, so a caller
-branches on `code` and `retryable` whether the server said no or could not be reached. Texts say what to do
-next.
+branches on `code` and `retryable` whether the server refused or could not be reached. Texts name the next step.
 """
 
 from typing import Any, Final
@@ -55,7 +54,7 @@ class ClaudeMaxError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The subclasses have other parameters, which the default would be called with.
-        return _restored, (type(self), self.detail)
+        return _restore, (type(self), self.detail)
 
     @property
     def code(self) -> str:
@@ -74,11 +73,11 @@ class ClaudeMaxError(Exception):
 
 
 class AskFailed(ClaudeMaxError):
-    """The server says that there is no answer, and why."""
+    """The server reports an error instead of an answer."""
 
 
 class ServerNotRunning(ClaudeMaxError):
-    """Nobody accepts connections at the server's address, so the request was never sent."""
+    """Nothing accepts connections at the server's address, so the request was never sent."""
 
     def __init__(self, url: str) -> None:
         message = f"The claude-max server is not running at {url}: {START}; CLAUDE_MAX_URL names another address."
@@ -105,7 +104,7 @@ class AnswerLost(ClaudeMaxError):
 
 
 class AnswerTimeout(ClaudeMaxError, TimeoutError):
-    """The answer did not come in time; the server has been told to stop."""
+    """The answer did not come in time; the request was cancelled on the server."""
 
     def __init__(self, *, seconds: float, idle: float | None) -> None:
         silence = f", or nothing for {idle:g} s" if idle is not None else ""
@@ -114,7 +113,7 @@ class AnswerTimeout(ClaudeMaxError, TimeoutError):
 
 
 class ProtocolError(ClaudeMaxError):
-    """What answers is not a claude-max server that this package understands."""
+    """The answer is not one of a claude-max server that this package understands."""
 
     def __init__(self, url: str, reason: str, *, status: int = 502) -> None:
         hint = "" if url.endswith("/mcp") else " Its address ends with /mcp: see CLAUDE_MAX_URL."
@@ -122,7 +121,7 @@ class ProtocolError(ClaudeMaxError):
         super().__init__(ErrorDetail(code="protocol", message=message, status=status))
 
 
-def _restored(kind: type[ClaudeMaxError], detail: ErrorDetail) -> ClaudeMaxError:
+def _restore(kind: type[ClaudeMaxError], detail: ErrorDetail) -> ClaudeMaxError:
     error = kind.__new__(kind)
     ClaudeMaxError.__init__(error, detail)
     return error

@@ -1,4 +1,4 @@
-"""The model: Pydantic AI's own Anthropic model, less what the Claude CLI cannot do.
+"""The model: Pydantic AI's own Anthropic model, without the parts that the Claude CLI cannot do.
 
 Mapping, streaming, thinking and errors are inherited. Settings that the CLI has no way to honour are declared
 as unsupported and taken out, so Pydantic AI warns about those that matter and none of them reaches the wire.
@@ -16,8 +16,8 @@ from pydantic_ai.profiles import ModelProfileSpec, merge_profile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RequestUsage
 
-from ._names import wire_name
-from ._provider import ROUTE, ClaudeMaxProvider
+from ._names import to_wire_name
+from ._provider import ROUTE_PROFILE, ClaudeMaxProvider
 
 UNSUPPORTED: Final = frozenset(
     {
@@ -41,8 +41,8 @@ class ClaudeMaxModel(AnthropicModel):
 
     Args:
         model_name: `sonnet`, `opus`, `haiku` or a full id; also `max-subscription`.
-        provider: how to reach the server; by default as the environment says.
-        profile: what the model can do, where it should differ.
+        provider: how to reach the server; by default a `ClaudeMaxProvider()`.
+        profile: overrides of the model's own profile.
         settings: default model settings.
     """
 
@@ -60,9 +60,9 @@ class ClaudeMaxModel(AnthropicModel):
         settings: ModelSettings | None = None,
     ) -> None:
         super().__init__(
-            wire_name(model_name),
+            to_wire_name(model_name),
             provider=provider or ClaudeMaxProvider(),
-            profile=_narrowed(profile),
+            profile=_narrow_profile(profile),
             settings=settings,
         )
 
@@ -76,12 +76,12 @@ class ClaudeMaxModel(AnthropicModel):
 
     @asynccontextmanager
     async def _run_scope(self) -> AsyncGenerator[None]:
-        """Pydantic AI holds this around a run: its requests share one session with the server."""
-        async with super()._run_scope(), self._session():
+        """Pydantic AI holds this around a run: its requests share one connection to the server."""
+        async with super()._run_scope(), self._hold_connection():
             yield
 
-    def _session(self) -> AbstractAsyncContextManager[object]:
-        return self._provider.session() if isinstance(self._provider, ClaudeMaxProvider) else nullcontext()
+    def _hold_connection(self) -> AbstractAsyncContextManager[object]:
+        return self._provider.hold_connection() if isinstance(self._provider, ClaudeMaxProvider) else nullcontext()
 
     def prepare_request(
         self, model_settings: ModelSettings | None, model_request_parameters: ModelRequestParameters
@@ -99,11 +99,11 @@ class ClaudeMaxModel(AnthropicModel):
         raise NotImplementedError("The Claude CLI cannot count tokens ahead of a request.")
 
 
-def _narrowed(profile: ModelProfileSpec | None) -> ModelProfileSpec:
+def _narrow_profile(profile: ModelProfileSpec | None) -> ModelProfileSpec:
     """State the route's facts once more, after the base class has added those of Anthropic's own endpoint."""
     if callable(profile):
-        return lambda inherited: profile(merge_profile(inherited, ROUTE))
-    return merge_profile(ROUTE, profile)
+        return lambda inherited: profile(merge_profile(inherited, ROUTE_PROFILE))
+    return merge_profile(ROUTE_PROFILE, profile)
 
 
 class Answered(Protocol):

@@ -1,4 +1,8 @@
-"""The provider: Anthropic's SDK over a claude-max server, for Pydantic AI."""
+"""The provider: Anthropic's SDK over a claude-max server, for Pydantic AI.
+
+In: an address, or the settings of an engine in this process. Out: an `AsyncAnthropic` that sends its requests there,
+and the profile of each model. It does not know how a request is carried; `_transport` does.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -13,15 +17,15 @@ from pydantic_ai.profiles.anthropic import AnthropicModelProfile, anthropic_mode
 from pydantic_ai.providers import Provider
 from pydantic_ai.providers.anthropic import AnthropicJsonSchemaTransformer, AsyncAnthropicClient
 
-from ._client import server_route
+from ._client import make_route
 from ._connection import Route
-from ._names import CURRENT, full_id
+from ._names import CURRENT, to_full_id
 from ._transport import MessagesTransport
 
 if TYPE_CHECKING:
     from claude_max_mcp.settings import Settings
 
-ROUTE: Final = AnthropicModelProfile(
+ROUTE_PROFILE: Final = AnthropicModelProfile(
     json_schema_transformer=AnthropicJsonSchemaTransformer,
     supports_forced_tool_choice=False,
     supported_native_tools=frozenset(),
@@ -35,22 +39,22 @@ ROUTE: Final = AnthropicModelProfile(
     anthropic_supports_message_batches=False,
     anthropic_count_tokens_accepts_server_tools=False,
 )
-"""What is true of this way to Claude, whichever model it is."""
+"""The properties of every model that is reached through the CLI."""
 
 
 class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
     """Reaches Claude through a claude-max server, on the subscription of the person who runs it.
 
-    Entered (`async with agent` does it), it keeps one session with the server; otherwise every request opens
+    Entered (`async with agent` does it), it keeps one connection to the server; otherwise every request opens
     one, so that `run_sync` may be called from anywhere, again and again.
 
     Args:
         base_url: the server's MCP endpoint; `CLAUDE_MAX_URL` or `http://127.0.0.1:47291/mcp` by default.
-        token: what the server asks callers for; `CLAUDE_MAX_TOKEN` by default.
+        token: the token that the server was started with; `CLAUDE_MAX_TOKEN` by default.
     """
 
     def __init__(self, base_url: str | None = None, *, token: str | None = None) -> None:
-        self._set_up(server_route(base_url, token))
+        self._set_up(make_route(base_url, token))
 
     def _set_up(self, route: Route) -> None:
         self._base_url = route.address
@@ -59,7 +63,7 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
         self._anthropic = AsyncAnthropic(
             # A constant: without it the SDK would look for a key in the environment. It goes nowhere.
             api_key="unused",
-            # Not the server's address: nothing is ever posted there, and telemetry would say so.
+            # Not the server's address: nothing is ever posted to `/v1/messages` there, but telemetry would claim it.
             base_url="http://claude-max.invalid",
             max_retries=0,
             timeout=None,
@@ -76,16 +80,16 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
         or the process. Needs the server's package: `pip install 'pydantic-ai-claude-max[embedded]'`.
 
         Args:
-            settings: those of the server; by default as the environment says.
-            environment: all that the CLI inherits; by default what the server would pass on, an allow-list.
+            settings: those of the server; by default from the environment.
+            environment: the whole environment of the CLI; by default the allow-list that the server passes on.
 
         Raises:
             ImportError: the server's package is not installed.
         """
-        from ._embedded import inside
+        from ._embedded import make_embedded_route
 
         provider = cls.__new__(cls)
-        provider._set_up(inside(settings, environment))
+        provider._set_up(make_embedded_route(settings, environment))
         return provider
 
     @property
@@ -107,7 +111,7 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
 
     @staticmethod
     def model_profile(model_name: str) -> ModelProfile | None:
-        model_id = full_id(model_name)
+        model_id = to_full_id(model_name)
         family = cast(AnthropicModelProfile, anthropic_model_profile(model_id) or {})
         # The CLI knows one way of turning thinking off, and the current models do not take it.
         always = family.get("thinking_always_enabled") or model_id in CURRENT.values()
@@ -115,14 +119,14 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
             thinking_always_enabled=bool(always),
             context_window=infer_model_profile(f"anthropic:{model_id}").get("context_window"),
         )
-        return merge_profile(family, ROUTE, own)
+        return merge_profile(family, ROUTE_PROFILE, own)
 
-    def session(self) -> AbstractAsyncContextManager[object]:
-        """One session with the server for the length of a block, in the running event loop."""
-        return nullcontext() if self._lasting else self._transport.client()
+    def hold_connection(self) -> AbstractAsyncContextManager[object]:
+        """One connection to the server for the length of a block, in the running event loop."""
+        return nullcontext() if self._lasting else self._transport.get_client()
 
     async def __aenter__(self) -> Self:
-        await self._transport.client().__aenter__()
+        await self._transport.get_client().__aenter__()
         return await super().__aenter__()
 
     async def __aexit__(
@@ -134,4 +138,4 @@ class ClaudeMaxProvider(Provider[AsyncAnthropicClient]):
         try:
             return await super().__aexit__(exc_type, exc_val, exc_tb)
         finally:
-            await self._transport.client().__aexit__(exc_type, exc_val, exc_tb)
+            await self._transport.get_client().__aexit__(exc_type, exc_val, exc_tb)

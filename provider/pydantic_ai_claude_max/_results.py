@@ -1,7 +1,7 @@
-"""What the server's two tools return, and what `ask_claude` takes, as types.
+"""The arguments of `ask_claude` and the results of the server's two tools, as types.
 
-Fields that a server leaves out have defaults and fields that it adds are kept or ignored, so that client and
-server need not be of one release.
+Fields that a server leaves out have defaults, and fields that it adds are kept or ignored: client and server need not
+be of one release. The server has its own copy of these types; `tests/test_parity.py` compares them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, JsonValue]
 
 
 class AskArguments(TypedDict, total=False):
-    """The arguments of `ask_claude` beside `prompt`; those of the Messages API mean what they mean there."""
+    """The arguments of `ask_claude` beside `prompt`; those named as in the Messages API have its meaning."""
 
     messages: Sequence[Mapping[str, JsonValue]]
     system: str | Sequence[Mapping[str, JsonValue]]
@@ -44,7 +44,7 @@ class AskResult(BaseModel):
     """The id of the model that answered."""
     stop_reason: str | None = None
     session_id: str | None = None
-    """What to pass as `session_id` to go on with this conversation."""
+    """Pass it as `session_id` to continue this conversation."""
     request_id: str | None = None
     """The server's id of the request, as in its logs."""
     usage: Json | None = None

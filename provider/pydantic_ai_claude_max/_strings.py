@@ -15,16 +15,15 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.models import Model
 from pydantic_ai.providers import infer_provider
 
-from ._names import NAMES
+from ._names import check_name
 
 PREFIXES: Final = ("custom", "claude-max")
-"""`custom` is what users write; `claude-max` is how Pydantic AI itself names these models, in stored
-histories too."""
+"""Users write `custom`; Pydantic AI itself names these models `claude-max`, in stored histories too."""
 
 InferModel = Callable[..., Model]
 
 
-def known_name(model: str) -> str | None:
+def parse_name(model: str) -> str | None:
     """The name of the model, if its prefix is one of ours.
 
     Raises:
@@ -33,10 +32,8 @@ def known_name(model: str) -> str | None:
     prefix, _, name = model.partition(":")
     if prefix not in PREFIXES:
         return None
-    if name in NAMES or name.startswith("claude-"):
-        return name
-    choice = ", ".join(f"{prefix}:{known}" for known in NAMES)
-    raise UserError(f"Unknown model: {model}. Known are {choice}, and full ids such as {prefix}:claude-opus-4-8.")
+    check_name(name, prefix=f"{prefix}:")
+    return name
 
 
 class _Interception:
@@ -45,18 +42,18 @@ class _Interception:
     def __init__(self, original: InferModel) -> None:
         self.original = original
         self.active = False
-        self.function = self._in_front_of(original)
+        self.function = self._wrap(original)
 
-    def _in_front_of(self, original: InferModel) -> InferModel:
+    def _wrap(self, original: InferModel) -> InferModel:
         @functools.wraps(original)
         def infer_model(model: Model | str, *args: Any, **kwargs: Any) -> Model:
-            name = known_name(model) if self.active and isinstance(model, str) else None
-            return original(model, *args, **kwargs) if name is None else _built(str(model), name, *args, **kwargs)
+            name = parse_name(model) if self.active and isinstance(model, str) else None
+            return original(model, *args, **kwargs) if name is None else _build_model(str(model), name, *args, **kwargs)
 
         return infer_model
 
 
-def _built(model: str, name: str, provider_factory: Callable[[str], Any] = infer_provider) -> Model:
+def _build_model(model: str, name: str, provider_factory: Callable[[str], Any] = infer_provider) -> Model:
     # Imported when a model is asked for: Anthropic's SDK and MCP take half a second.
     from ._model import ClaudeMaxModel
     from ._provider import ClaudeMaxProvider
@@ -86,7 +83,7 @@ def disable() -> None:
     global _interception
     if _interception is None:
         return
-    # First of all: whoever has kept the function, or wrapped it, has one that passes everything on.
+    # First, so that a copy of the function that was kept or wrapped elsewhere passes everything on.
     _interception.active = False
     if pydantic_ai.models.infer_model is _interception.function:
         _rebind(_interception.function, _interception.original)

@@ -1,30 +1,36 @@
-"""The CLI alone: one real process, a stand-in upstream, and nothing of this project above `worker`.
+"""The CLI alone: one real process, a stand-in upstream, and nothing of this project above `claude`.
 
-In: flags and variables that differ from a blank launch. Out: a `Worker`, and what its process said, typed. A process
-that falls silent, which is how a fact moves most often, is an error within `DEADLINE`.
+In: flags and variables that differ from a blank launch. Out: a `Cli`, a host that keeps what its process said,
+typed. A process that falls silent, which is how a fact moves most often, is an error within `DEADLINE`.
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
 
-from claude_max_mcp.claude.caller_tools import CallerTools
+from claude_max_mcp.claude.caller_tools import SERVER, CallerTools, make_manifest
 from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, Launch, find_cli
-from claude_max_mcp.claude.process import Worker, started
 from claude_max_mcp.claude.protocol import (
     AssistantMessage,
+    HookCallback,
+    HostRequest,
     Initialized,
+    McpMessage,
+    Output,
     RateLimitEvent,
     RateLimitInfo,
     Result,
     StreamEvent,
     System,
 )
+from claude_max_mcp.claude.worker import Worker, running_worker
+from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.messages import Json
 from claude_max_mcp.standin import Recorded, StandIn
 from tests.house import cli_environment
@@ -59,25 +65,28 @@ class Bare:
         """A blank launch but for more arguments, and variables that are changed, or removed by None."""
         own = {**cli_environment(self.upstream.url, self.home), **FIXED_ENVIRONMENT, **changed}
         environment = {name: value for name, value in own.items() if value is not None}
-        return Launch(find_cli(), environment, self.folder, model, further=further, tools=tools)
+        return Launch(find_cli(), environment, self.folder, model, extra_arguments=further, cli_tools=tools)
 
     @asynccontextmanager
     async def running(
         self, *further: str, tools: str = "", model: str = "sonnet", changed: Changed = UNCHANGED
-    ) -> AsyncGenerator[Worker]:
+    ) -> AsyncGenerator["Cli"]:
         """A process for the length of a block, which must end in time."""
-        async with self.launched(self.launch(*further, tools=tools, model=model, changed=changed)) as worker:
-            yield worker
+        async with self.launched(self.launch(*further, tools=tools, model=model, changed=changed)) as cli:
+            yield cli
 
     @asynccontextmanager
-    async def launched(self, launch: Launch) -> AsyncGenerator[Worker]:
+    async def launched(self, launch: Launch) -> AsyncGenerator["Cli"]:
         """The same, of a launch that was made already."""
-        async with started(launch) as worker:
+        async with running_worker(launch) as worker:
+            cli = Cli(worker)
             try:
                 with anyio.fail_after(DEADLINE):
-                    yield worker
+                    yield cli
             except TimeoutError:
                 raise AssertionError(self._silence()) from None
+            finally:
+                cli.close()
 
     def _silence(self) -> str:
         count = len(self.upstream.requests)
@@ -103,6 +112,66 @@ class Bare:
     def arrived(self) -> list[Json]:
         """The conversation of the last request, as it reached upstream."""
         return conversation(self.upstream.requests[-1])
+
+
+class Cli:
+    """The host of one process: it keeps what the process says until somebody reads it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._outgoing, self._incoming = anyio.create_memory_object_stream[Output](math.inf)
+        self.tools = CallerTools()
+        """The server of the caller's tools."""
+        self.refusal: Callable[[str, Json], str | None] = lambda tool, arguments: None
+        """Asked before the CLI runs a tool of its own; a text is a refusal."""
+        self.lost = ServiceError("internal", "the process has not ended")
+        worker.serve(self)
+
+    @property
+    def pid(self) -> int:
+        return self._worker.pid
+
+    def kill(self) -> None:
+        self._worker.kill()
+
+    async def control(self, *requests: Mapping[str, object]) -> list[Json]:
+        return await self._worker.control(*requests)
+
+    def say(self, content: str | list[Json]) -> str:
+        return self._worker.say(content)
+
+    def give(self, results: dict[str, Json]) -> None:
+        for request_id, answer in self.tools.accept_results(results).items():
+            self._worker.reply(request_id, answer)
+
+    async def messages(self) -> AsyncIterator[Output]:
+        """What the CLI says from here on, until it ends."""
+        async for message in self._incoming:
+            yield message
+
+    def hear(self, message: Output) -> None:
+        with suppress(anyio.ClosedResourceError):  # it goes on for a moment when nobody reads any more
+            self._outgoing.send_nowait(message)
+
+    def answer(self, request_id: str, asked: HostRequest) -> Json | None:
+        match asked:
+            case McpMessage(message=message):
+                return self.tools.answer(request_id, message)
+            case HookCallback(input=check):
+                reason = self.refusal(check.tool_name, check.tool_input)
+                denied = {"permissionDecision": "deny", "permissionDecisionReason": reason}
+                return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **denied}} if reason else {}
+            case _:
+                raise LookupError(asked.subtype)
+
+    def lose(self, error: ServiceError) -> None:
+        self.lost = error
+        self._outgoing.close()
+
+    def close(self) -> None:
+        """Drop what was not read."""
+        self._outgoing.close()
+        self._incoming.close()
 
 
 def conversation(request: Recorded) -> list[Json]:
@@ -155,22 +224,27 @@ async def said_hello(bare: Bare) -> Hello:
     return Hello(known, before, run, list(bare.upstream.requests), list(bare.upstream.others))
 
 
-async def initialize(worker: Worker, *tools: Json, **more: Any) -> Initialized:
+async def initialize(worker: Cli, *tools: Json, **more: Any) -> Initialized:
     """Make a blank process a conversation; `more` are further fields of the request."""
     if tools:
-        worker.tools = CallerTools(list(tools))
+        worker.tools = CallerTools(tools)
     opening: Json = {"subtype": "initialize", "hooks": None, "skills": [], "systemPrompt": []}
-    (reply,) = await worker.control(opening | worker.tools.declaration() | more)
+    (reply,) = await worker.control(opening | declare(make_manifest(worker.tools.definitions)) | more)
     return Initialized.model_validate(reply)
 
 
-async def ask(worker: Worker, content: str | list[Json] = "hello") -> Run:
+def declare(manifest: Json) -> Json:
+    """The fields of `initialize` that declare the server of the caller's tools."""
+    return {"sdkMcpServers": [SERVER], "sdkMcpServerManifests": {SERVER: manifest}}
+
+
+async def ask(worker: Cli, content: str | list[Json] = "hello") -> Run:
     """Say something and read to its result."""
-    await worker.say(content)
+    worker.say(content)
     return await heard(worker)
 
 
-async def heard(worker: Worker) -> Run:
+async def heard(worker: Cli) -> Run:
     """Read what the CLI says up to its result.
 
     Raises:
@@ -192,10 +266,10 @@ async def heard(worker: Worker) -> Run:
                 return run
             case _:
                 pass
-    raise worker.failure()
+    raise worker.lost
 
 
-async def events_until(worker: Worker, kind: str) -> list[Json]:
+async def events_until(worker: Cli, kind: str) -> list[Json]:
     """Read the stream events up to the first of a kind.
 
     Raises:
@@ -207,4 +281,4 @@ async def events_until(worker: Worker, kind: str) -> list[Json]:
             events.append(message.event)
             if message.event["type"] == kind:
                 return events
-    raise worker.failure()
+    raise worker.lost

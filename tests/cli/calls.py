@@ -10,15 +10,15 @@ class Asked(CallerTools):
     """Tools that remember every message of the CLI."""
 
     def __init__(self, *definitions: Json) -> None:
-        super().__init__(list(definitions))
+        super().__init__(definitions)
         self.asked: list[Json] = []
         self._heard = anyio.Event()
 
-    def hear(self, request_id: str, message: Json) -> Json | None:
+    def answer(self, request_id: str, message: Json) -> Json | None:
         self.asked.append(message)
         self._heard.set()
         self._heard = anyio.Event()
-        return super().hear(request_id, message)
+        return super().answer(request_id, message)
 
     @property
     def calls(self) -> list[Json]:

@@ -54,7 +54,7 @@ async def test_the_aliases_stand_for_the_models_that_we_know(hello: Hello) -> No
 
 
 async def test_every_alias_thinks_adaptively_and_cannot_be_kept_from_it(hello: Hello) -> None:
-    facts = [facts for alias in ALIASES if (facts := hello.known.facts(alias))]
+    facts = [facts for alias in ALIASES if (facts := hello.known.find_model(alias))]
     assert len(facts) == len(ALIASES)
     assert all(model.supports_adaptive_thinking and not model.supports_thinking_off for model in facts)
 

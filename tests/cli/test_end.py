@@ -27,7 +27,7 @@ async def test_an_interrupt_closes_the_request_upstream_and_the_next_message_wou
     hang(bare.upstream)
     async with bare.running() as worker:
         await initialize(worker)
-        await worker.say("hello")
+        worker.say("hello")
         await events_until(worker, "content_block_delta")
         await worker.control({"subtype": "interrupt"})
         await bare.upstream.requests[0].closed_early.wait()
@@ -42,7 +42,7 @@ async def test_killing_it_closes_the_request_upstream_and_leaves_no_process(own_
     hang(own_bare.upstream)
     async with own_bare.running() as worker:
         await initialize(worker)
-        await worker.say("hello")
+        worker.say("hello")
         await events_until(worker, "content_block_delta")
         assert worker.pid in working_in(own_bare.home)
         worker.kill()
@@ -75,7 +75,7 @@ async def test_a_command_of_its_own_shell_would_outlive_it(own_bare: Bare) -> No
     own_bare.upstream.enqueue(Reply(content=(ToolUse("Bash", {"command": "exec tail -f /dev/null"}),)))
     async with own_bare.running("--allowedTools", "Bash", tools="Bash") as worker:
         await initialize(worker)
-        await worker.say("go")
+        worker.say("go")
         while not (started := running("tail", own_bare.home)):
             await checkpoint()
         assert {os.getpgid(process) for process in started}.isdisjoint({worker.pid})

@@ -133,7 +133,7 @@ async def test_a_message_that_broke_off_is_begun_anew_and_ends_with_a_stop_that_
     bare.upstream.enqueue(broken, Reply(content=(Text("whole"),)))
     async with bare.running(changed=ONCE) as worker:
         await initialize(worker)
-        await worker.say("hello")
+        worker.say("hello")
         await events_until(worker, "content_block_delta")
         heard_of_it.set()
         run = await heard(worker)
@@ -186,7 +186,7 @@ async def test_it_would_try_ten_times_by_itself(bare: Bare) -> None:
     bare.upstream.script(lambda _: api.overloaded())
     async with bare.running(changed={"CLAUDE_CODE_MAX_RETRIES": None}) as worker:
         await initialize(worker)
-        await worker.say("hello")
+        worker.say("hello")
         async for message in worker.messages():
             if isinstance(message, System) and message.subtype == "api_retry":
                 assert message.max_retries == 10

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from claude_max_mcp.claude.process import HOOKS
+from claude_max_mcp.claude.protocol import HOOKS
 from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.standin import Reply, ToolUse
 from tests.cli.bare import Bare, ask, initialize

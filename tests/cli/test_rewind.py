@@ -10,59 +10,58 @@ from typing import Any
 import pytest
 
 from claude_max_mcp.claude.caller_tools import as_mcp_result
-from claude_max_mcp.claude.process import Worker
 from claude_max_mcp.claude.protocol import Rewound
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
-from tests.cli.bare import Bare, ask, events_until, heard, initialize
+from tests.cli.bare import Bare, Cli, ask, events_until, heard, initialize
 from tests.samples import CITY_SCHEMA, LOOK_UP, PNG
 
 Said = tuple[str, str]
 """What the CLI calls the first and the last message of a conversation."""
-Talk = Callable[[Worker, StandIn], Awaitable[Said]]
+Talk = Callable[[Cli, StandIn], Awaitable[Said]]
 
 
-async def said(worker: Worker, *contents: Any) -> Said:
+async def said(worker: Cli, *contents: Any) -> Said:
     names: list[str] = []
     for content in contents:
-        names.append(await worker.say(content))
+        names.append(worker.say(content))
         await heard(worker)
     return names[0], names[-1]
 
 
-async def one_message(worker: Worker, upstream: StandIn) -> Said:
+async def one_message(worker: Cli, upstream: StandIn) -> Said:
     return await said(worker, "my secret is 42")
 
 
-async def several_messages(worker: Worker, upstream: StandIn) -> Said:
+async def several_messages(worker: Cli, upstream: StandIn) -> Said:
     return await said(worker, "my secret is 42", "and", "so on")
 
 
-async def an_image(worker: Worker, upstream: StandIn) -> Said:
+async def an_image(worker: Cli, upstream: StandIn) -> Said:
     source = {"type": "base64", "media_type": "image/png", "data": PNG}
     return await said(worker, [{"type": "text", "text": "my secret is 42"}, {"type": "image", "source": source}])
 
 
-async def thinking(worker: Worker, upstream: StandIn) -> Said:
+async def thinking(worker: Cli, upstream: StandIn) -> Said:
     upstream.enqueue(Reply(content=(Thinking("hm"), Text("42?"))))
     return await said(worker, "my secret is 42", "and?")
 
 
-async def a_tool_call(worker: Worker, upstream: StandIn) -> Said:
+async def a_tool_call(worker: Cli, upstream: StandIn) -> Said:
     upstream.enqueue(Reply(content=(ToolUse(LOOK_UP["name"], {}, "toolu_1"),)))
-    name = await worker.say("my secret is 42")
+    name = worker.say("my secret is 42")
     await events_until(worker, "message_stop")
-    await worker.give({"toolu_1": as_mcp_result({"content": "42"})})
+    worker.give({"toolu_1": as_mcp_result({"content": "42"})})
     await heard(worker)
     return name, name
 
 
-async def structured_output(worker: Worker, upstream: StandIn) -> Said:
+async def structured_output(worker: Cli, upstream: StandIn) -> Said:
     upstream.enqueue(Reply(content=(ToolUse("StructuredOutput", {"city": "42"}),)))
     return await said(worker, "my secret is 42")
 
 
-async def take_back(worker: Worker, names: Said) -> Rewound:
+async def take_back(worker: Cli, names: Said) -> Rewound:
     first, last = names
     asked = {"target_message_uuid": first, "last_seen_user_message_uuid": last}
     (reply,) = await worker.control({"subtype": "rewind_conversation", **asked})
@@ -100,7 +99,7 @@ async def test_what_is_asked_afterwards_arrives_as_from_a_process_that_was_just_
             before = len(bare.bodies)
             if talk is structured_output:
                 bare.upstream.enqueue(Reply(content=(ToolUse("StructuredOutput", {"city": "Paris"}),)))
-            name = await worker.say("what is my secret?")
+            name = worker.say("what is my secret?")
             await heard(worker)
             assert len(bare.bodies) == before + 1
             assert json.dumps(body(bare)) == json.dumps(fresh) and headers(bare) == fresh_headers

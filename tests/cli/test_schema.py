@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from claude_max_mcp.engine.merging import STRUCTURED_OUTPUT
+from claude_max_mcp.engine.fold import STRUCTURED_OUTPUT
 from claude_max_mcp.standin import Reply, Text, ToolUse
 from tests.cli.bare import Bare, ask, initialize
 

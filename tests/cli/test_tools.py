@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools
+from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools, make_manifest
 from claude_max_mcp.standin import Reply, Text, ToolUse
-from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, events_until, heard, initialize, user
+from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, declare, events_until, heard, initialize, user
 from tests.cli.calls import Asked, text
 from tests.samples import PNG, WEATHER
 
@@ -17,14 +17,16 @@ def use(identifier: str = "toolu_1", city: str = "Paris") -> ToolUse:
     return ToolUse("get_weather", {"city": city}, identifier)
 
 
-async def answered(bare: Bare, tools: CallerTools, result: Json, changed: Changed = UNCHANGED) -> Json:
+async def answered(
+    bare: Bare, tools: CallerTools, result: Json, changed: Changed = UNCHANGED, declared: Json | None = None
+) -> Json:
     """Let Claude call the tool and give it a result: the `tool_result` that reached upstream."""
     bare.upstream.enqueue(Reply(content=(use(),)))
     async with bare.running(changed=changed) as worker:
         worker.tools = tools
-        await initialize(worker)
-        await worker.say("weather?")
-        await worker.give({"toolu_1": result})
+        await initialize(worker, **(declared or {}))
+        worker.say("weather?")
+        worker.give({"toolu_1": result})
         await heard(worker)
     (block,) = bare.arrived[-1]["content"]
     return block
@@ -36,10 +38,10 @@ async def test_a_call_waits_and_its_result_goes_on_natively(bare: Bare) -> None:
     async with bare.running() as worker:
         worker.tools = tools
         await initialize(worker)
-        await worker.say("weather?")
+        worker.say("weather?")
         await tools.called()
         assert len(bare.upstream.requests) == 1, "it goes on without the result"
-        await worker.give({"toolu_1": text("18 degrees")})
+        worker.give({"toolu_1": text("18 degrees")})
         run = await heard(worker)
     assert run.result.result == "Sunny."
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "18 degrees"}]}
@@ -52,7 +54,7 @@ async def test_a_call_names_the_tool_use_it_is_for_and_carries_its_input(bare: B
     async with bare.running() as worker:
         worker.tools = tools
         await initialize(worker)
-        await worker.say("weather?")
+        worker.say("weather?")
         (call,) = await tools.called()
     assert (call["name"], call["arguments"]) == ("get_weather", {"city": "Paris"})
     assert call["_meta"]["claudecode/toolUseId"] == "toolu_1"
@@ -74,15 +76,15 @@ async def test_the_message_is_whole_before_its_first_call_and_two_calls_come_one
     async with bare.running() as worker:
         worker.tools = tools
         await initialize(worker)
-        await worker.say("weather in both?")
+        worker.say("weather in both?")
         events = await events_until(worker, "message_stop")
         called = [event["content_block"]["id"] for event in events if event["type"] == "content_block_start"]
         assert called == ["toolu_1", "toolu_2"]
         await tools.called()
-        await worker.give({"toolu_1": text("sunny")})
+        worker.give({"toolu_1": text("sunny")})
         first, second = await tools.called(2)
         assert len(bare.upstream.requests) == 1
-        await worker.give({"toolu_2": text("rainy")})
+        worker.give({"toolu_2": text("rainy")})
         await heard(worker)
     assert [call["_meta"]["claudecode/toolUseId"] for call in (first, second)] == ["toolu_1", "toolu_2"]
     assert [block["tool_use_id"] for block in bare.arrived[-1]["content"]] == ["toolu_1", "toolu_2"]
@@ -104,26 +106,24 @@ async def test_a_long_result_comes_through_whole_below_the_length_that_its_tool_
     assert (await answered(bare, Asked(WEATHER), text(long)))["content"] == text(long)["content"]
 
 
-class Undeclared(CallerTools):
-    """Tools that say nothing of the length of their results."""
-
-    def declaration(self) -> Json:
-        declared = super().declaration()
-        for tool in declared["sdkMcpServerManifests"]["caller"]["toolsListResult"]["tools"]:
-            del tool["_meta"]
-        return declared
+def without_length() -> Json:
+    """The declaration of a tool that says nothing of the length of its results."""
+    manifest = make_manifest([WEATHER])
+    for tool in manifest["toolsListResult"]["tools"]:
+        del tool["_meta"]
+    return declare(manifest)
 
 
 @pytest.mark.parametrize(
-    ("tools", "length"),
-    [(CallerTools([WEATHER]), LONGEST_RESULT + 1), (Undeclared([WEATHER]), 60_000)],
+    ("declared", "length"),
+    [(declare(make_manifest([WEATHER])), LONGEST_RESULT + 1), (without_length(), 60_000)],
     ids=["longer than declared", "nothing declared"],
 )
 async def test_any_longer_result_is_put_into_a_file_that_nobody_can_read(
-    bare: Bare, tools: CallerTools, length: int
+    bare: Bare, declared: Json, length: int
 ) -> None:
-    """The reason why `caller_tools.carries` sends these by the history."""
-    block = await answered(bare, tools, text("x" * length))
+    """The reason why `caller_tools.can_carry` sends these by the history."""
+    block = await answered(bare, CallerTools([WEATHER]), text("x" * length), declared=declared)
     assert "Output too large" in block["content"]
 
 

@@ -27,11 +27,10 @@ async def test_one_that_was_told_when_it_started_sends_it_too(bare: Bare) -> Non
     assert [request.headers.get("traceparent") for request in bare.upstream.requests] == [ONE]
 
 
-async def test_a_process_that_was_not_started_for_it_sends_none(bare: Bare) -> None:
-    """Not even where the running process is told all of the variables: it needs them from its start."""
-    late = {"subtype": "apply_flag_settings", "settings": {"env": {**SENDS_ON, "TRACEPARENT": ONE}}}
+async def test_a_traceparent_alone_is_not_sent_on(bare: Bare) -> None:
+    """A process needs the other variables too, from its start: told later, it takes them up some time, or never."""
     async with bare.running() as worker:
         await initialize(worker)
-        await worker.control(late)
+        await worker.control(telling(ONE))
         await ask(worker)
     assert [request.headers.get("traceparent") for request in bare.upstream.requests] == [None]

@@ -102,7 +102,7 @@ async def test_a_program_that_enters_nothing_leaves_nothing_behind(
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    environment = {**inside_claude_code(own_standin, tmp_path), "TMPDIR": str(scratch)}
+    environment = {**is_inside_claude_code(own_standin, tmp_path), "TMPDIR": str(scratch)}
     with anyio.fail_after(40):
         ended = await anyio.run_process([sys.executable, "-W", "error", "-c", PROGRAM, way], env=environment)
     assert ended.stdout.decode().splitlines() == [
@@ -114,7 +114,7 @@ async def test_a_program_that_enters_nothing_leaves_nothing_behind(
     assert working_in(scratch) == set()
 
 
-def inside_claude_code(standin: StandIn, home: Path) -> dict[str, str]:
+def is_inside_claude_code(standin: StandIn, home: Path) -> dict[str, str]:
     """The environment of a program that a shell of Claude Code started, with an API key in it."""
     return {
         "PATH": PATH,

@@ -3,13 +3,16 @@
 from collections.abc import Generator
 
 import pytest
+from pydantic_ai import Agent
+
+from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
 from .scripted_server import ScriptedServer, running
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The client's sessions are asyncio tasks."""
+    """The client's connections are asyncio tasks."""
     return "asyncio"
 
 
@@ -39,3 +42,9 @@ def nowhere() -> str:
     """An address where nobody listens."""
     with running(ScriptedServer()) as scripted:
         return scripted.url
+
+
+@pytest.fixture
+def agent(server: ScriptedServer) -> Agent:
+    """An agent that asks the scripted server."""
+    return Agent(ClaudeMaxModel(provider=ClaudeMaxProvider(server.url)))

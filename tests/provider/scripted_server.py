@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import anyio
 import uvicorn
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
@@ -118,6 +119,13 @@ async def greet(asked: Asked) -> Json:
     else:
         await asked.emit(*"Hello")
     return success(whole)
+
+
+async def begin(asked: Asked) -> Json:
+    """Start an answer and never end it."""
+    await asked.emit(*events(message())[:3])
+    await anyio.sleep_forever()
+    raise NotImplementedError
 
 
 class ScriptedServer:

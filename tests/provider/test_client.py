@@ -1,4 +1,4 @@
-"""The client by itself: sessions, deadlines, errors, and what one request's end does to another's."""
+"""The client by itself: connections, deadlines, errors, and what one request's end does to another's."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ async def test_text_arrives_piece_by_piece_before_the_result(server: ScriptedSer
     assert result.response == "Hello"
 
 
-async def test_one_session_serves_all_calls_while_it_is_entered(server: ScriptedServer) -> None:
+async def test_one_connection_serves_all_calls_while_it_is_entered(server: ScriptedServer) -> None:
     async with ClaudeMaxClient(server.url) as client:
         await client.ask("one")
         before = server.connections

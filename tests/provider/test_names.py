@@ -1,4 +1,4 @@
-"""`custom:` names: every way to use a model string, on and off again."""
+"""Names of models: what the server gets for each, and every way to use a `custom:` name, on and off again."""
 
 import importlib
 import sys
@@ -16,7 +16,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 
-from pydantic_ai_claude_max import ClaudeMax, ClaudeMaxModel, ClaudeMaxProvider, disable, enable
+from pydantic_ai_claude_max import ClaudeMax, ClaudeMaxModel, ClaudeMaxProvider, RetiredModelWarning, disable, enable
 
 from .scripted_server import ScriptedServer
 
@@ -203,3 +203,32 @@ async def test_the_capability_lists_the_names_it_knows(server: ScriptedServer) -
     agent = Agent("custom:gpt-5", capabilities=[ClaudeMax(server.url)])
     with pytest.raises(UserError, match="custom:max-subscription"):
         await agent.run("Hi")
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [("sonnet", "sonnet"), ("max-subscription", "sonnet"), ("haiku", "haiku"), ("claude-opus-4-8", "claude-opus-4-8")],
+)
+def test_a_name_goes_to_the_server_as_the_cli_knows_it(name: str, wire: str) -> None:
+    model = ClaudeMaxModel(name)
+    assert (model.model_name, model.model_id) == (wire, f"claude-max:{wire}")
+
+
+@pytest.mark.parametrize(
+    ("name", "successor"),
+    [
+        ("claude-opus-4", "opus"),
+        ("claude-sonnet-4", "sonnet"),
+        ("claude-3-7-sonnet", "sonnet"),
+        ("claude-3-5-haiku", "haiku"),
+    ],
+)
+def test_a_retired_name_says_who_answers(name: str, successor: str) -> None:
+    with pytest.warns(RetiredModelWarning, match=f"{name}.*{successor}") as warned:
+        assert ClaudeMaxModel(name).model_name == successor
+    assert warned[0].filename == __file__, "the warning points at the line that names the model"
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"gpt-5.*max-subscription.*sonnet"):
+        ClaudeMaxModel("gpt-5")

@@ -14,9 +14,9 @@ import pytest
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import Code, RequestError
-from claude_max_mcp.messages import PICTURES
+from claude_max_mcp.pictures import PICTURES
 from claude_max_mcp.standin import Failure, Reply, Text
-from claude_max_mcp.terminal.ask_arguments import MOST, arguments, document, image
+from claude_max_mcp.terminal.ask_arguments import MOST, build_arguments, read_document, read_image
 from claude_max_mcp.terminal.exit_codes import MEANINGS, exit_code
 from claude_max_mcp.wire import AskResult
 from tests.house import House
@@ -91,15 +91,15 @@ def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "plot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(RequestError, match=r"notes\.txt is no PNG, JPEG, GIF or WebP image"):
-        image(tmp_path / "notes.txt")
+        read_image(tmp_path / "notes.txt")
     with pytest.raises(RequestError, match=r"plot\.png is no text in UTF-8"):
-        document(tmp_path / "plot.png")
+        read_document(tmp_path / "plot.png")
 
 
 def test_what_is_larger_than_the_server_takes_is_refused() -> None:
-    assert arguments("x" * (MOST - 100), None, [], [])
+    assert build_arguments("x" * (MOST - 100), None, [], [])
     with pytest.raises(RequestError, match="At most 31 MB") as raised:
-        arguments("x" * MOST, None, [], [])
+        build_arguments("x" * MOST, None, [], [])
     assert raised.value.code == "request_too_large"
 
 
@@ -107,7 +107,8 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     file = tmp_path / "image.txt"
     for start, kind in {**PICTURES, b"RIFF\x00\x00\x00\x00WEBP": "image/webp"}.items():
         file.write_bytes(start + b"...")
-        source = image(file)["source"]
+        source = read_image(file)["source"]
+        assert source["type"] == "base64"
         assert (source["media_type"], base64.b64decode(source["data"])) == (kind, start + b"...")
 
 

@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters
 
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.front.connect import Client as Name
-from claude_max_mcp.front.connect import Recipe, Server, recipes
+from claude_max_mcp.front.connect import Recipe, Server, make_recipes
 from tests.house import MODERN, PATH, House, serving
 from tests.server.program import run, surroundings
 
@@ -21,7 +21,7 @@ URL = "http://127.0.0.1:47291/mcp"
 
 
 def printed(client: Name, *, locked: bool = True, token: str | None = None, file: Path | None = None) -> list[Recipe]:
-    return recipes(client, Server(URL, locked, token, file, ("/opt/claude-max",)))
+    return make_recipes(client, Server(URL, locked, token, file, ("/opt/claude-max",)))
 
 
 def settings(client: Name, **server: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ async def shell(home: Path, command: str, **environment: str) -> str:
 async def connected(home: Path, house: House, *, token: str | None, known: str) -> list[str]:
     """What the CLI says of the server, added in both printed ways; `known` is its variable for the token."""
     server = Server(house.url, locked=True, token=token, token_file=None, command=("claude-max",))
-    command, project = recipes("claude-code", server)
+    command, project = make_recipes("claude-code", server)
     entry = json.loads(project.text)["mcpServers"]["claude-max"]
     said: list[str] = []
     for way, add in enumerate(

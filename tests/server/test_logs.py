@@ -2,11 +2,16 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
+import anyio
 import httpx2
+import pytest
+from anyio.lowlevel import checkpoint
 
 from claude_max_mcp.service.logs import JsonLines
+from claude_max_mcp.standin import Reply, ToolUse
 from tests.house import House
 from tests.server import program
 
@@ -55,6 +60,35 @@ async def test_a_server_that_is_told_to_be_quiet_is(tmp_path: Path) -> None:
     async with program.serving(tmp_path, "--offline", CLAUDE_MAX_LOG_LEVEL="warning") as server:
         assert (await ask(server)).status_code == 200
         assert " INFO " not in await said(server)
+
+
+async def test_at_the_debug_level_the_dialogue_with_each_process_is_told_by_kinds_and_without_content(
+    tmp_path: Path,
+) -> None:
+    async with program.serving(tmp_path, "--offline", CLAUDE_MAX_LOG_LEVEL="debug") as server:
+        reply = await ask(server)
+        text = await said(server)
+    (process,) = set(re.findall(r"worker (\d+) > initialize", text))
+    dialogue = re.findall(rf"worker {process} ([<>] .*)", text)
+    assert [kind for kind in dict.fromkeys(dialogue) if kind in EXPECTED] == EXPECTED
+    assert re.search(rf"worker {process} ended", text)
+    assert "swordfish" not in text and reply.json()["response"] not in text
+
+
+EXPECTED = ["> initialize", "< control_response", "> user", "< message_start", "< content_block_delta"]
+
+
+async def test_a_call_that_waits_for_its_result_is_named_in_the_debug_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.standin.enqueue(Reply(content=(ToolUse("look", {"at": SECRET}, "toolu_1"),)))
+    with caplog.at_level(logging.DEBUG, logger="claude_max_mcp"):
+        result = await house.ask(prompt=SECRET, tools=[{"name": "look", "input_schema": {"type": "object"}}])
+        assert result.stop_reason == "tool_use"
+        with anyio.fail_after(20):
+            while "parked toolu_1" not in caplog.messages:
+                await checkpoint()
+    assert "swordfish" not in caplog.text
 
 
 async def test_the_id_in_the_answers_head_is_the_servers_own(house: House) -> None:

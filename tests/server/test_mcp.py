@@ -16,7 +16,7 @@ from mcp import Client
 from mcp_types import CallToolResult
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.engine.message import MessageBuilder
+from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.front.mcp import ASK_CLAUDE, HEALTH
 from claude_max_mcp.front.progress import MOST_PER_SECOND
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
@@ -256,7 +256,7 @@ async def test_the_text_comes_as_progress_before_the_result(house: House, mode: 
 async def test_the_events_that_come_as_progress_make_up_the_message(house: House, mode: str) -> None:
     house.standin.enqueue(Reply(content=(Thinking("hm", "c2ln"), Text(LONG)), pace=0.002))
     heard, result = await listen(house, mode, prompt="hello", stream="events")
-    builder = MessageBuilder()
+    builder = Fold()
     for message in heard.messages:
         builder.add(json.loads(message))
     assert builder.complete

@@ -2,74 +2,31 @@
 
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import anyio
-import httpx2
 import pytest
 from anthropic import AsyncAnthropic, beta_async_tool
-from anthropic.types import Message
 from pydantic import BaseModel
 from starlette.applications import Starlette
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.background import beside
 from claude_max_mcp.front.listener import bind, listening
-from claude_max_mcp.front.messages_api import messages_routes
+from claude_max_mcp.front.messages_api import make_messages_routes
 from claude_max_mcp.front.request import Disconnects
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from tests.conversations import sent, session
 from tests.house import PATH, House, serving
 from tests.samples import IMAGE, PDF, WEATHER, Json, returned, user
 
-TOKEN = "a token that nobody guesses"
-HELLO: Any = [{"role": "user", "content": "hello"}]
-ASK: Json = {"model": "sonnet", "max_tokens": 1000, "messages": HELLO}
+from .messages_api import ASK, HELLO, TOKEN, claude, create, house, post, type_of
 
-
-@pytest.fixture(scope="module")
-async def shared_open_house(shared_house: House) -> AsyncGenerator[House]:
-    """It needs the other one only to be opened after it, as it is closed before."""
-    async with serving(warm=1, token=TOKEN, messages_api=True) as house:
-        yield house
-
-
-@pytest.fixture
-def house(shared_open_house: House) -> House:
-    """A server that speaks the Messages API to those who know its token."""
-    shared_open_house.standin.reset()
-    return shared_open_house
-
-
-@pytest.fixture
-async def claude(house: House) -> AsyncGenerator[AsyncAnthropic]:
-    """Anthropic's SDK, given nothing but the address and the token."""
-    async with AsyncAnthropic(base_url=house.root, api_key=TOKEN, max_retries=0) as client:
-        yield client
-
-
-async def create(claude: AsyncAnthropic, **more: Any) -> Message:
-    sdk: Any = claude.messages
-    return await sdk.create(**{**ASK, **more})
-
-
-async def post(house: House, body: Any, **headers: str) -> httpx2.Response:
-    """The same without the SDK, with the token as a program that knows no bearer tokens sends it."""
-    async with house.http() as http:
-        given = {"x-api-key": TOKEN, "content-type": "application/json", **headers}
-        content = body if isinstance(body, str) else json.dumps(body)
-        return await http.post("/v1/messages", content=content, headers=given)
-
-
-def type_of(error: anthropic.APIStatusError) -> str | None:
-    assert isinstance(error.body, dict) and error.body["type"] == "error"  # pyright: ignore[reportUnknownMemberType]
-    assert error.body["error"]["message"] and "request_id" in error.body  # pyright: ignore[reportUnknownMemberType]
-    return error.type
-
+__all__ = ["claude", "house"]  # fixtures
 
 CONTENT = (
     Thinking("hm", "c2ln"),
@@ -294,7 +251,7 @@ async def _until(wanted: str, lines: AsyncIterator[str]) -> AsyncIterator[str]:
 async def test_silence_is_filled_with_pings(house: House) -> None:
     gate = anyio.Event()
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=gate, hold_after=1))
-    app = Disconnects(Starlette(routes=messages_routes(house.service, quiet=0.05)))
+    app = Disconnects(Starlette(routes=make_messages_routes(house.service, quiet=0.05)))
     listener = bind("127.0.0.1", 0)
     root = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with listening(app, listener), AsyncAnthropic(base_url=root, api_key="any", max_retries=0) as claude:

@@ -19,11 +19,11 @@ async def test_a_task_cancelled_in_the_tick_of_the_hand_over_passes_its_worker_o
     forge = Forge(takes=lambda: 1.0)
 
     class Watched(Pool[FakeWorker]):
-        def _give(self, slot: object) -> None:
+        def _hand_over(self, slot: object) -> None:
             if cancelled_first and not handed_over.is_set():
                 handed_over.set()
                 cancelled.cancel()
-            super()._give(slot)  # pyright: ignore[reportArgumentType]
+            super()._hand_over(slot)  # pyright: ignore[reportArgumentType]
             if not handed_over.is_set():
                 handed_over.set()
                 cancelled.cancel()

@@ -10,7 +10,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Icon, PromptReference, ReadResourceResult, TextContent, TextResourceContents
 
-from claude_max_mcp.front.mcp import INSTRUCTIONS, mcp_server
+from claude_max_mcp.front.mcp import INSTRUCTIONS, make_mcp_server
 from claude_max_mcp.models import ALIASES
 from claude_max_mcp.wire import Health
 from tests.house import MODERN, House, serving
@@ -126,5 +126,5 @@ async def test_the_server_says_who_it_is_and_how_it_is_used(house: House, mode: 
 
 
 def test_an_icon_is_small(shared_house: House) -> None:
-    (icon,) = mcp_server(shared_house.service).icons or []
+    (icon,) = make_mcp_server(shared_house.service).icons or []
     assert len(icon.src) < 500

@@ -63,18 +63,26 @@ async def test_a_run_completes_though_the_server_was_restarted_between_call_and_
         assert sent(house)[-1]["content"][0] == returned("toolu_1", "sunny")
 
 
-async def test_where_the_cli_does_not_say_who_pays_nothing_is_sent_and_one_may_ask_again(
+async def test_who_pays_is_what_a_process_says_and_not_what_the_cli_says_of_itself_elsewhere(
     own_standin: StandIn, tmp_path: Path
 ) -> None:
-    """As where its process is killed: that it is not known how it is logged in does not mean that nobody is."""
-    silent = tmp_path / "claude"
-    silent.write_text(f'#!/bin/sh\n[ "$1" = auth ] && exit 1\nexec {find_cli()} "$@"\n')
-    silent.chmod(0o700)
-    async with serving(own_standin, warm=0, cli_path=silent) as house:
-        messages = [*await called(house), user(returned("toolu_1", [URL_IMAGE]))]
+    """With a key that only its processes get, `claude auth status` still names the subscription."""
+    keyed = tmp_path / "claude"
+    keyed.write_text(
+        f'#!/bin/sh\n[ "$1" = auth ] || export ANTHROPIC_API_KEY=sk-ant-invented\nexec {find_cli()} "$@"\n'
+    )
+    keyed.chmod(0o700)
+    call: Json = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}}
+    messages: list[Json] = [
+        user("weather?"),
+        {"role": "assistant", "content": [call]},
+        user(returned("toolu_1", "sunny")),
+    ]
+    async with serving(own_standin, warm=0, cli_path=keyed) as house:
+        assert (await house.service.health()).billed_to == "subscription"
         result = await house.ask(messages=messages, tools=[WEATHER])
-    assert result.error and (result.error.code, result.error.retryable) == ("cli_failed", True)
-    assert len(own_standin.requests) == 1
+    assert result.error and result.error.code == "billing_guard"
+    assert own_standin.requests == []
 
 
 async def test_no_result_at_all_is_said_in_the_clis_own_words(house: House) -> None:

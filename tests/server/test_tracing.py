@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from claude_max_mcp import standin as api
 from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
-from claude_max_mcp.tracing import continued, telling, trace_id
+from claude_max_mcp.tracing import continuing_trace, find_trace_id, trace_controls
 from tests.house import House, serving
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -210,8 +210,10 @@ async def test_without_a_tracer_nothing_is_sent_on(own_standin: StandIn, monkeyp
     async with serving(own_standin, warm=0) as house, house.http() as http:
         await http.post("/claude", json={"prompt": "hello"}, headers={"traceparent": PARENT})
     assert "traceparent" not in own_standin.requests[0].headers
-    with continued({"traceparent": PARENT}):
-        assert (trace_id(), telling()) == (TRACE, []), "the logs name the trace, the CLI is not troubled with it"
+    with continuing_trace({"traceparent": PARENT}):
+        assert (find_trace_id(), trace_controls()) == (TRACE, []), (
+            "the logs name the trace, the CLI is not troubled with it"
+        )
 
 
 async def test_a_cli_that_is_told_of_traces_reports_to_nobody(traced: House) -> None:

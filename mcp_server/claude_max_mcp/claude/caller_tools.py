@@ -5,9 +5,13 @@ and answers. A call is never executed here: it is parked until the caller comes 
 `tool_use`, which the CLI names with every call.
 """
 
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from claude_max_mcp.messages import Json
+
+logger = logging.getLogger(__name__)
 
 SERVER = "caller"
 """The name of the MCP server; the model sees the caller's tool names without it."""
@@ -18,54 +22,6 @@ PROTOCOL = "2025-11-25"
 LONGEST_RESULT = 500_000
 """Characters of a result that the CLI passes on whole, when it is asked to; by itself it stops at some 50,000."""
 
-
-@dataclass
-class CallerTools:
-    """The tools of one conversation."""
-
-    definitions: list[Json]
-    _parked: dict[str, str] = field(default_factory=dict[str, str])  # id of the tool_use: id of the CLI's request
-    _results: dict[str, Json] = field(default_factory=dict[str, Json])
-
-    @property
-    def names(self) -> set[str]:
-        """The names of the tools."""
-        return {tool["name"] for tool in self.definitions}
-
-    def declaration(self) -> Json:
-        """The fields of `initialize` that declare the tools, the handshake included."""
-        if not self.definitions:
-            return {}
-        manifest = {"initializeResult": _HANDSHAKE, "toolsListResult": self._list()}
-        return {"sdkMcpServers": [SERVER], "sdkMcpServerManifests": {SERVER: manifest}}
-
-    def hear(self, request_id: str, message: Json) -> Json | None:
-        """Answer what the CLI asks of the server; None parks a call."""
-        match message.get("method"):
-            case "initialize":
-                return _HANDSHAKE
-            case "tools/list":
-                return self._list()
-            case "tools/call":
-                tool_use = message["params"]["_meta"]["claudecode/toolUseId"]
-                if (result := self._results.pop(tool_use, None)) is None:
-                    self._parked[tool_use] = request_id
-                return result
-            case _:
-                return {}
-
-    def give(self, results: dict[str, Json]) -> dict[str, Json]:
-        """Take the caller's results; those of parked calls come back by the id of the CLI's request."""
-        self._results.update(results)
-        ready = {tool_use: request_id for tool_use, request_id in self._parked.items() if tool_use in self._results}
-        for tool_use in ready:
-            del self._parked[tool_use]
-        return {request_id: self._results.pop(tool_use) for tool_use, request_id in ready.items()}
-
-    def _list(self) -> Json:
-        return {"tools": [_as_mcp(tool) for tool in self.definitions]}
-
-
 _HANDSHAKE: Json = {
     "protocolVersion": PROTOCOL,
     "capabilities": {"tools": {}},
@@ -73,7 +29,83 @@ _HANDSHAKE: Json = {
 }
 
 
-def _as_mcp(tool: Json) -> Json:
+@dataclass(frozen=True)
+class _ParkedCall:
+    request_id: str
+    """The CLI's request that waits for an answer."""
+    message_id: object
+    """The MCP message in it."""
+
+
+class CallerTools:
+    """The tools of one conversation, and its calls that wait for their results.
+
+    Args:
+        definitions: tools as the Messages API takes them.
+    """
+
+    def __init__(self, definitions: Sequence[Json] = ()) -> None:
+        self.definitions = definitions
+        self._parked: dict[str, _ParkedCall] = {}  # by the id of the tool_use
+        self._early: dict[str, Json] = {}  # results that came before their call: the CLI may call one after the other
+
+    def __repr__(self) -> str:
+        return f"<CallerTools {sorted(self.names)} parked={sorted(self._parked)}>"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the tools."""
+        return frozenset(tool["name"] for tool in self.definitions)
+
+    def answer(self, request_id: str, message: Json) -> Json | None:
+        """The answer to an MCP message that came in the CLI's request of that id; None parks a call."""
+        if message.get("method") != "tools/call":
+            return _envelop(message.get("id"), self._answer_handshake(message))
+        tool_use: str = message["params"]["_meta"]["claudecode/toolUseId"]
+        if (result := self._early.pop(tool_use, None)) is not None:
+            return _envelop(message.get("id"), result)
+        self._parked[tool_use] = _ParkedCall(request_id, message.get("id"))
+        logger.debug("parked %s", tool_use)
+        return None
+
+    def accept_results(self, results: dict[str, Json]) -> dict[str, Json]:
+        """Take what the caller's tools returned, as MCP results by the id of their `tool_use`.
+
+        Returns:
+            The answers to those of the CLI's requests that wait already, by the id of the request.
+        """
+        answers: dict[str, Json] = {}
+        for tool_use, result in results.items():
+            if (call := self._parked.pop(tool_use, None)) is None:
+                self._early[tool_use] = result
+            else:
+                answers[call.request_id] = _envelop(call.message_id, result)
+        return answers
+
+    def _answer_handshake(self, message: Json) -> Json:
+        match message.get("method"):
+            case "initialize":
+                return _HANDSHAKE
+            case "tools/list":
+                return _list_tools(self.definitions)
+            case _:
+                return {}
+
+
+def make_manifest(definitions: Sequence[Json]) -> Json:
+    """What `initialize` can declare of the server, so that the CLI need not ask: its handshake and its tools."""
+    return {"initializeResult": _HANDSHAKE, "toolsListResult": _list_tools(definitions)}
+
+
+def _envelop(message_id: object, result: Json) -> Json:
+    return {"mcp_response": {"jsonrpc": "2.0", "id": message_id, "result": result}}
+
+
+def _list_tools(definitions: Sequence[Json]) -> Json:
+    return {"tools": [_as_mcp_tool(tool) for tool in definitions]}
+
+
+def _as_mcp_tool(tool: Json) -> Json:
     return {
         "name": tool["name"],
         "description": tool.get("description") or "",
@@ -82,7 +114,7 @@ def _as_mcp(tool: Json) -> Json:
     }
 
 
-def carries(result: Json) -> bool:
+def can_carry(result: Json) -> bool:
     """Whether a `tool_result` block can be handed to a parked call and reach the model as it is."""
     content = result.get("content") or ""
     if isinstance(content, str):

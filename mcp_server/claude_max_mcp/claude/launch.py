@@ -17,7 +17,7 @@ from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.models import cli_model
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.tracing import spawned
+from claude_max_mcp.tracing import process_environment
 
 ARGUMENTS = (
     "--print",
@@ -81,9 +81,9 @@ class Launch:
     environment: Mapping[str, str]
     folder: Path
     model: str
-    further: tuple[str, ...] = ()
+    extra_arguments: tuple[str, ...] = ()
     """More arguments, for a process that is not to be blank."""
-    tools: str = ""
+    cli_tools: str = ""
     """The CLI's own tools that it has, comma-separated."""
     login_file: Path | None = None
     """Holds the login; it is handed over open, and read by the CLI alone."""
@@ -97,15 +97,15 @@ class Launch:
     @property
     def ends_with_us(self) -> bool:
         """Whether the kernel ends the process when this one dies, however that happens."""
-        return _setpriv() is not None
+        return _find_setpriv() is not None
 
     def command(self) -> list[str]:
-        command = [str(self.cli), *ARGUMENTS, "--tools", self.tools, "--model", self.model, *self.further]
-        setpriv = _setpriv()
+        command = [str(self.cli), *ARGUMENTS, "--tools", self.cli_tools, "--model", self.model, *self.extra_arguments]
+        setpriv = _find_setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
 
     @contextmanager
-    def login(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
+    def opening_login(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
         """The whole environment of a process, and the open files that it is to inherit.
 
         Raises:
@@ -126,7 +126,7 @@ class Launch:
             yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
 
 
-def _setpriv() -> str | None:
+def _find_setpriv() -> str | None:
     return shutil.which("setpriv") if sys.platform == "linux" else None
 
 
@@ -140,7 +140,7 @@ def find_cli(configured: Path | None = None) -> Path:
     Raises:
         ServiceError: `cli_missing`, there is no such file.
     """
-    path = configured or _bundled_cli()
+    path = configured or _locate_bundled_cli()
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ServiceError(
             "cli_missing",
@@ -149,17 +149,17 @@ def find_cli(configured: Path | None = None) -> Path:
     return path
 
 
-def _bundled_cli() -> Path:
+def _locate_bundled_cli() -> Path:
     # The package is found and not imported: it would take a second, and all that is wanted is a file of its wheel.
     spec = find_spec("claude_agent_sdk")
     folder = Path(spec.origin).parent if spec and spec.origin else Path("claude_agent_sdk")
     return folder / "_bundled" / "claude"
 
 
-def blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
+def make_blank_launch(settings: Settings, environment: Mapping[str, str], cli: Path, scratch: Path) -> Launch:
     """How to start a blank process: in an empty folder, with its temporary files in another that ends with us."""
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
     temporary.mkdir()
-    own = {**environment, **FIXED_ENVIRONMENT, **spawned(), "TMPDIR": str(temporary)}
+    own = {**environment, **FIXED_ENVIRONMENT, **process_environment(), "TMPDIR": str(temporary)}
     return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)

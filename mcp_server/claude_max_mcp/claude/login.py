@@ -5,7 +5,6 @@ make no request and spend nothing. A login that the CLI reports is configured, n
 invented token.
 """
 
-import time
 from dataclasses import dataclass, replace
 
 import anyio
@@ -17,9 +16,6 @@ from claude_max_mcp.wire import BilledTo
 
 DEADLINE = 10.0
 """Seconds that the CLI gets for either question; it takes well under one."""
-
-REMEMBERED = 10.0
-"""Seconds for which a login holds that the CLI has told of; only a person can change it meanwhile."""
 
 
 class _AuthStatus(BaseModel):
@@ -43,44 +39,23 @@ class Login:
 
 async def look_up(launch: Launch) -> Login:
     """Ask the CLI for its version and its login."""
-    version = await _output(launch, "--version")
+    version = await _run_cli(launch, "--version")
     if version is None:
         return Login()
     name = version.split(maxsplit=1)[0] if version else None
-    return replace(await signed_in(launch), cli_version=name)
+    return replace(await look_up_login(launch), cli_version=name)
 
 
-async def signed_in(launch: Launch) -> Login:
+async def look_up_login(launch: Launch) -> Login:
     """Ask the CLI for its login alone."""
     try:
-        status = _AuthStatus.model_validate_json(await _output(launch, "auth", "status") or "")
+        status = _AuthStatus.model_validate_json(await _run_cli(launch, "auth", "status") or "")
     except ValidationError:
         return Login()
-    return Login(None, status.logged_in, status.method, _billed_to(status))
+    return Login(None, status.logged_in, status.method, _choose_payer(status))
 
 
-class Payer:
-    """The login of processes that cannot be asked before they speak; what pays is remembered for a moment.
-
-    Args:
-        launch: how a process is started.
-    """
-
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
-        self._login = Login()
-        self._until = 0.0
-
-    async def login(self) -> Login:
-        """How the CLI says that it is logged in; one that is not is asked anew each time."""
-        if time.monotonic() >= self._until:
-            self._login = await signed_in(self._launch)
-            if self._login.configured:
-                self._until = time.monotonic() + REMEMBERED
-        return self._login
-
-
-def _billed_to(status: _AuthStatus) -> BilledTo | None:
+def _choose_payer(status: _AuthStatus) -> BilledTo | None:
     if not status.logged_in:
         return None
     with_plan = status.method == "claude.ai" and status.plan not in (None, "free")
@@ -88,10 +63,10 @@ def _billed_to(status: _AuthStatus) -> BilledTo | None:
     return "subscription" if subscription else "api_key"
 
 
-async def _output(launch: Launch, *arguments: str) -> str | None:
+async def _run_cli(launch: Launch, *arguments: str) -> str | None:
     """What the CLI prints, or None if it cannot be run; its exit code says nothing more."""
     try:
-        with anyio.fail_after(DEADLINE), launch.login() as (environment, files):
+        with anyio.fail_after(DEADLINE), launch.opening_login() as (environment, files):
             done = await anyio.run_process(
                 [str(launch.cli), *arguments], check=False, env=environment, cwd=launch.folder, pass_fds=files
             )

@@ -1,27 +1,74 @@
-"""What the CLI says on its standard output, as typed messages.
+"""The CLI's stream-json protocol, as types: what it says, what it asks, and what it can be asked.
 
-In: one line of the stream-json protocol. Out: one of the models below, with only the fields that this project
+In: one decoded line of its standard output. Out: one of the models below, with only the fields that this project
 acts on. Stream events stay the plain JSON that the Messages API sent: they are the caller's, not ours. Measured on
-the CLI bundled with the pinned `claude-agent-sdk`; a field that a later version adds is ignored.
+the CLI bundled with the pinned `claude-agent-sdk` (`tests/cli`); a field that a later version adds is ignored.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from claude_max_mcp.messages import Json
 
 
-class _Said(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _SaidInCamelCase(BaseModel):
+class _CamelCaseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True)
 
 
-class Account(_SaidInCamelCase):
+# What the CLI can be asked: control requests. The functions of `engine.options` fill them.
+
+
+class Initialize(TypedDict):
+    """Makes a blank process one conversation's; the first one holds for the life of the process."""
+
+    subtype: Literal["initialize"]
+    hooks: Json | None
+    skills: list[str]
+    systemPrompt: list[str]
+    jsonSchema: NotRequired[Json]
+    sdkMcpServers: NotRequired[list[str]]
+    sdkMcpServerManifests: NotRequired[dict[str, Json]]
+
+
+class FlagSettings(TypedDict, total=False):
+    """Settings that take effect with the next request."""
+
+    model: str
+    effortLevel: str
+    env: dict[str, str]
+
+
+class ApplyFlagSettings(TypedDict):
+    subtype: Literal["apply_flag_settings"]
+    settings: FlagSettings
+
+
+class SetThinking(TypedDict):
+    """The bound of thinking, 0 for none, and how it is shown."""
+
+    subtype: Literal["set_max_thinking_tokens"]
+    max_thinking_tokens: NotRequired[int]
+    thinking_display: NotRequired[str]
+
+
+class RewindConversation(TypedDict):
+    """Goes back to before a message of the user, named by its uuid."""
+
+    subtype: Literal["rewind_conversation"]
+    target_message_uuid: str | None
+    last_seen_user_message_uuid: str | None
+
+
+# What it replies.
+
+
+class Account(_CamelCaseModel):
     """Who would pay, as the answer to `initialize` names it before any prompt is sent."""
 
     token_source: str = "none"
@@ -63,27 +110,30 @@ SUBSCRIPTIONS = frozenset({"Claude Pro", "Claude Max", "Claude Team", "Claude En
 """What the CLI says of a login that it keeps itself; it has `Claude API` for one without a subscription."""
 
 
-class ModelFacts(_SaidInCamelCase):
+class ModelFacts(_CamelCaseModel):
     """What the CLI knows of one model."""
 
     value: str
     resolved_model: str | None = None
     supports_adaptive_thinking: bool = False
     supports_thinking_off: bool = True
+    supported_effort_levels: list[str] = []
+    """Empty for a model that takes no effort: the CLI then leaves it out without a word."""
 
 
-class Initialized(_Said):
+class Initialized(_Model):
     """The answer to `initialize`."""
 
     account: Account = Account()
     models: list[ModelFacts] = []
+    """The newest ones, and the one that is chosen by then."""
 
-    def facts(self, model: str) -> ModelFacts | None:
+    def find_model(self, model: str) -> ModelFacts | None:
         """What the CLI knows of `model`, named by alias or id; None if it lists no such model."""
         return next((m for m in self.models if model in (m.value, m.resolved_model)), None)
 
 
-class Rewound(_SaidInCamelCase):
+class Rewound(_CamelCaseModel):
     """The answer to `rewind_conversation`."""
 
     rewound: bool
@@ -95,7 +145,7 @@ class Rewound(_SaidInCamelCase):
         return self.rewound and self.preceding_assistant_uuid is None
 
 
-class ControlReply(_Said):
+class ControlReply(_Model):
     """The CLI's reply to one control request."""
 
     subtype: Literal["success", "error"]
@@ -104,28 +154,82 @@ class ControlReply(_Said):
     error: str = ""
 
 
-class ControlResponse(_Said):
+class ControlResponse(_Model):
     type: Literal["control_response"]
     response: ControlReply
 
 
-class ControlRequest(_Said):
+# What it asks of its host.
+
+
+class McpMessage(_Model):
+    """A message of MCP for the server of the caller's tools."""
+
+    subtype: Literal["mcp_message"]
+    message: Json
+
+
+class ToolCheck(_Model):
+    """The arguments with which one of the CLI's own tools is about to run."""
+
+    tool_name: str
+    tool_input: Json = {}
+
+
+class HookCallback(_Model):
+    """A hook that `initialize` has registered: `HOOKS` asks before a tool runs."""
+
+    subtype: Literal["hook_callback"]
+    input: ToolCheck
+
+
+class OtherRequest(_Model):
+    """Anything else; it is answered with an error."""
+
+    subtype: str = ""
+
+
+def _is_object(value: object) -> TypeGuard[Json]:
+    return isinstance(value, dict)
+
+
+def _find_subtype(request: object) -> str:
+    kind = request.get("subtype") if _is_object(request) else getattr(request, "subtype", None)
+    return kind if kind in ("mcp_message", "hook_callback") else "other"
+
+
+HostRequest: TypeAlias = McpMessage | HookCallback | OtherRequest
+
+
+class ControlRequest(_Model):
     """Something the CLI asks of its host."""
 
     type: Literal["control_request"]
     request_id: str
-    request: Json
+    request: Annotated[
+        Annotated[McpMessage, Tag("mcp_message")]
+        | Annotated[HookCallback, Tag("hook_callback")]
+        | Annotated[OtherRequest, Tag("other")],
+        Discriminator(_find_subtype),
+    ]
 
 
-class StreamEvent(_Said):
+HOOKS: Json = {"PreToolUse": [{"matcher": "*", "hookCallbackIds": ["check"]}]}
+"""The `hooks` of `initialize` with which the host is asked before a tool runs."""
+
+
+# What it says.
+
+
+class StreamEvent(_Model):
     """One raw stream event of the Messages API."""
 
     type: Literal["stream_event"]
     event: Json
 
 
-class System(_Said):
-    """News about the run; `api_retry` and `init` are the ones that matter."""
+class System(_Model):
+    """News about the run; `api_retry` is the one that matters."""
 
     type: Literal["system"]
     subtype: str
@@ -136,28 +240,28 @@ class System(_Said):
     error: str | None = None
 
 
-class Window(_SaidInCamelCase):
+class CliWindow(_CamelCaseModel):
     """One usage window: how much of it is used (0 to 1), and when it opens anew (seconds since 1970)."""
 
     utilization: float | None = None
     resets_at: int | None = None
 
 
-class RateLimitInfo(_SaidInCamelCase):
+class RateLimitInfo(_CamelCaseModel):
     """The subscription's limits as Anthropic reported them with an answer."""
 
     status: str
     rate_limit_type: str | None = None
     resets_at: int | None = None
-    unified_windows: dict[str, Window] = {}
+    unified_windows: dict[str, CliWindow] = {}
 
 
-class RateLimitEvent(_Said):
+class RateLimitEvent(_Model):
     type: Literal["rate_limit_event"]
     rate_limit_info: RateLimitInfo
 
 
-class AssistantMessage(_Said):
+class AssistantMessage(_Model):
     """A message, or the CLI's own account of why there is none (`error` is set then)."""
 
     type: Literal["assistant"]
@@ -165,7 +269,7 @@ class AssistantMessage(_Said):
     request_id: str | None = None
 
 
-class Result(_Said):
+class Result(_Model):
     """The end of a run. `is_error` decides: `subtype` says `success` even for a failed one."""
 
     type: Literal["result"]
@@ -178,22 +282,17 @@ class Result(_Said):
     structured_output: Any = None
 
 
-class Other(_Said):
-    """Anything else; nothing hangs on it."""
+class Other(_Model):
+    """Anything else; nothing depends on it."""
 
     type: str
 
 
-Message: TypeAlias = (
-    ControlResponse | ControlRequest | StreamEvent | System | RateLimitEvent | AssistantMessage | Result | Other
-)
+_Typed: TypeAlias = ControlResponse | ControlRequest | StreamEvent | System | RateLimitEvent | AssistantMessage | Result
+Output: TypeAlias = _Typed | Other
+"""One message of the CLI."""
 
-_KNOWN: TypeAdapter[Message] = TypeAdapter(
-    Annotated[
-        ControlResponse | ControlRequest | StreamEvent | System | RateLimitEvent | AssistantMessage | Result,
-        Field(discriminator="type"),
-    ]
-)
+_KNOWN: TypeAdapter[_Typed] = TypeAdapter(Annotated[_Typed, Field(discriminator="type")])
 _TYPES = frozenset(
     {
         "control_response",
@@ -207,12 +306,14 @@ _TYPES = frozenset(
 )
 
 
-def parse(message: Json) -> Message:
+def parse_output(message: object) -> Output:
     """Type one decoded line.
 
     Raises:
-        pydantic.ValidationError: a message of a known type lacks what it has always had.
+        ValueError: it is not a message, or one of a known type that lacks what it has always had.
     """
-    if message.get("type") == "stream_event":  # most messages are these, and they need no validation
-        return StreamEvent.model_construct(type="stream_event", event=message["event"])
+    if not _is_object(message):
+        raise ValueError("a message is a JSON object")
+    if message.get("type") == "stream_event" and type(event := message.get("event")) is dict:
+        return StreamEvent.model_construct(type="stream_event", event=event)  # most are these: no need to validate
     return _KNOWN.validate_python(message) if message.get("type") in _TYPES else Other.model_validate(message)

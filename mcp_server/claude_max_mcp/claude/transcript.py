@@ -8,13 +8,33 @@ import json
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from typing_extensions import TypedDict
+
+from claude_max_mcp.events import Usage
 from claude_max_mcp.messages import Json
 
 WRITTEN = "2026-01-01T00:00:00.000Z"
 """When the messages are said to have been written; the CLI does not show it to the model."""
 
-UNCOUNTED = {"input_tokens": 0, "output_tokens": 0}
+UNCOUNTED: Usage = {"input_tokens": 0, "output_tokens": 0}
+"""The usage of an earlier answer, which nobody asks the CLI about."""
+
+
+class TranscriptLine(TypedDict):
+    """One message as the CLI writes it down."""
+
+    type: Literal["user", "assistant"]
+    uuid: str
+    parentUuid: str | None
+    sessionId: str
+    message: Json
+    timestamp: str
+    cwd: str
+    version: str
+    isSidechain: bool
+    userType: str
 
 
 def write_transcript(messages: Sequence[Json], model: str, folder: Path) -> Path:
@@ -32,21 +52,21 @@ def write_transcript(messages: Sequence[Json], model: str, folder: Path) -> Path
     parent: str | None = None
     lines: list[str] = []
     for message in messages:
-        row = _row(message, model, session, parent)
-        parent = row["uuid"]
-        lines.append(json.dumps(row) + "\n")
+        line = _make_line(message, model, session, parent)
+        parent = line["uuid"]
+        lines.append(json.dumps(line) + "\n")
     path = folder / f"{session}.jsonl"
     path.write_text("".join(lines), encoding="utf-8")
     return path
 
 
-def _row(message: Json, model: str, session: str, parent: str | None) -> Json:
+def _make_line(message: Json, model: str, session: str, parent: str | None) -> TranscriptLine:
     return {
         "type": message["role"],
         "uuid": str(uuid.uuid4()),
         "parentUuid": parent,
         "sessionId": session,
-        "message": _answer(message, model) if message["role"] == "assistant" else message,
+        "message": _as_answer(message, model) if message["role"] == "assistant" else message,
         "timestamp": WRITTEN,
         "cwd": "/",
         "version": "1",
@@ -55,7 +75,7 @@ def _row(message: Json, model: str, session: str, parent: str | None) -> Json:
     }
 
 
-def _answer(message: Json, model: str) -> Json:
+def _as_answer(message: Json, model: str) -> Json:
     called = any(block["type"] == "tool_use" for block in message["content"])
     return {
         "id": f"msg_{uuid.uuid4().hex[:24]}",

@@ -13,15 +13,17 @@ from functools import partial
 import anyio
 
 from claude_max_mcp.claude.launch import Launch
-from claude_max_mcp.claude.login import Payer
-from claude_max_mcp.claude.process import started
+from claude_max_mcp.claude.worker import running_worker
 from claude_max_mcp.engine.account import UNPROVEN_BY, Knowledge, rate_limit
-from claude_max_mcp.engine.conversation import Billing, Conversation, begin
-from claude_max_mcp.engine.idle import Kept
-from claude_max_mcp.engine.turn import Answer, OnEvent
+from claude_max_mcp.engine.conversation import Conversation
+from claude_max_mcp.engine.idle import IdleConversations
+from claude_max_mcp.engine.key import extend_key, make_key
+from claude_max_mcp.engine.options import Options, choose_options
+from claude_max_mcp.engine.starter import Billing, Starter
+from claude_max_mcp.engine.turn import OnEvent, TurnResult
 from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
-from claude_max_mcp.messages import Json, fingerprint
+from claude_max_mcp.messages import Json
 from claude_max_mcp.pool.admission import Admission
 from claude_max_mcp.pool.pool import Pool, PoolHistory, PoolStats
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo
@@ -65,13 +67,12 @@ class Conversations:
         workspace: Workspace | None = None,
     ) -> None:
         self._launch = launch
-        self._payer = Payer(launch)
         self._timeout = timeout
-        self._billing: Billing = billing
         self._workspace = workspace
         self._admission = Admission(running=concurrency, queue=queue)
-        self._pool = Pool(partial(started, launch), warm=warm)
-        self._kept = Kept(
+        self._pool = Pool(partial(running_worker, launch), warm=warm)
+        self._starter = Starter(self._pool, launch, billing)
+        self._idle = IdleConversations(
             most=concurrency,
             park_seconds=park_seconds,
             memory=memory * 1_000_000 if memory else None,
@@ -85,10 +86,13 @@ class Conversations:
         self.reused = 0
         """Conversations that began in a used process."""
 
+    def __repr__(self) -> str:
+        return f"<Conversations {self._admission!r} {self._pool!r} {self._idle!r}>"
+
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Keep workers for the length of a block; leaving it ends every one of them."""
-        async with self._pool.open(), self._kept.open():
+        async with self._pool.open(), self._idle.open():
             yield
 
     @property
@@ -107,7 +111,7 @@ class Conversations:
     @property
     def kept(self) -> int:
         """Processes that wait for the next message of their conversation."""
-        return len(self._kept)
+        return len(self._idle)
 
     @property
     def in_flight(self) -> int:
@@ -135,7 +139,8 @@ class Conversations:
             self.knowledge.failed(error)
             if error.code in UNPROVEN_BY:
                 self._pool.renew()  # processes that run already would not notice a new login
-                self._kept.clear()
+                self._idle.clear()
+                self._starter.forget_login()
             result = AskResult.failure(error)
         return result.model_copy(update={"duration_ms": round((time.monotonic() - began) * 1000)})
 
@@ -144,13 +149,13 @@ class Conversations:
         self._stopping = True
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(grace):
-                await self._all_ended()
+                await self._wait_for_all()
             for scope in self._running:
                 scope.cancel()
             with anyio.move_on_after(END_DEADLINE):
-                await self._all_ended()
+                await self._wait_for_all()
 
-    async def _all_ended(self) -> None:
+    async def _wait_for_all(self) -> None:
         while self._running:
             await self._ended.wait()
 
@@ -179,8 +184,10 @@ class Conversations:
 
     async def _converse(self, request: AskRequest, on_event: OnEvent, keep: bool) -> AskResult:
         """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
-        *earlier, last = request.conversation
-        conversation = self._kept.go_on(_name(request, earlier), last) or await self._begun(request)
+        options = choose_options(request, self._launch.model, self._workspace)
+        *earlier, last = messages = request.conversation
+        key = make_key(options.key, earlier)
+        conversation = self._idle.take(key, last) or await self._start(options, messages)
         try:
             answer = await conversation.ask(last, on_event)
         except BaseException:
@@ -189,29 +196,28 @@ class Conversations:
         self.knowledge.answered(conversation.billed_to, conversation.account, conversation.limits)
         if answer.settled and (keep or self._pressed):
             said = {"role": "assistant", "content": answer.message["content"]}
-            self._kept.keep(_name(request, [*request.conversation, said]) if keep else None, conversation)
+            self._idle.keep(extend_key(extend_key(key, last), said) if keep else None, conversation)
         else:
             conversation.end()
-        return _result(answer, conversation)
+        return _make_result(answer, conversation)
 
     @property
     def _pressed(self) -> bool:
         """Whether several requests run, and more of them than processes stand ready."""
         return self._admission.in_flight > max(1, self._pool.stats.warm)
 
-    async def _begun(self, request: AskRequest) -> Conversation:
-        """A conversation that holds all but the last message of a request."""
-        shape = _name(request, [])
-        if len(request.conversation) == 1 and (again := await self._begun_again(shape)):
-            return again
-        self._kept.make_room()
-        return await begin(self._pool, self._launch, self._payer, request, shape, self._billing, self._workspace)
+    async def _start(self, options: Options, messages: list[Json]) -> Conversation:
+        """A conversation that holds all but the last message, in a used process where that is possible."""
+        if len(messages) == 1 and (used := await self._rewind_used(options)):
+            return used
+        self._idle.make_room()
+        return await self._starter.start(options, messages)
 
-    async def _begun_again(self, shape: str) -> Conversation | None:
+    async def _rewind_used(self, options: Options) -> Conversation | None:
         """An empty conversation in the process of one that is over, if there is one and the CLI has forgotten it."""
-        while (conversation := self._kept.to_be_taken_back(shape, pressed=self._pressed)) is not None:
+        while (conversation := self._idle.take_for_rewind(options.key, pressed=self._pressed)) is not None:
             try:
-                if await conversation.take_back():
+                if await conversation.rewind():
                     self.reused += 1
                     return conversation
             except BaseException:
@@ -221,15 +227,7 @@ class Conversations:
         return None
 
 
-def _name(request: AskRequest, messages: list[Json]) -> str:
-    """What names a live conversation: all that was said, and all that shapes what is said next."""
-    thinking = request.thinking.model_dump() if request.thinking else None
-    effort = request.output_config.effort if request.output_config else None
-    shape = [request.model, request.system_prompt, request.offered_tools, thinking, effort, request.max_tokens]
-    return fingerprint([*shape, request.wanted_schema, request.workspace], messages)
-
-
-def _result(answer: Answer, conversation: Conversation) -> AskResult:
+def _make_result(answer: TurnResult, conversation: Conversation) -> AskResult:
     error = None
     if not answer.message["content"]:
         error = UpstreamError("empty_answer", "Claude answered with nothing at all. Ask again, or ask differently.")

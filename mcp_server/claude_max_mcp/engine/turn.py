@@ -1,17 +1,23 @@
-"""One answer, read from a worker.
+"""One answer, made from what the CLI says after a user message.
 
-In: what the CLI says after a user message. Out: the Messages API's stream events as they come, then the whole
-message with what was learned beside it. One request is one message: where the CLI would go on by itself (after
-`max_tokens`, a refusal or an empty answer it sends a prompt of its own), the turn ends and so does the process.
+In: the CLI's messages, as they are read. Out: the Messages API's stream events as they come, then the whole message
+with what was learned beside it. One request is one message: where the CLI would go on by itself (after `max_tokens`, a
+refusal or an empty answer it sends a prompt of its own), the turn ends and so does the process.
+
+A turn exists before its prompt is said, and lives in two tasks. The one that reads the process calls `hear`, which
+decides everything and never waits; the one that asked waits in `wait`. So the decision to end a process falls in the
+moment in which the line is read: the CLI would go on some ten milliseconds later.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from claude_max_mcp.claude.process import Worker
+import anyio
+
 from claude_max_mcp.claude.protocol import (
     AssistantMessage,
+    Output,
     RateLimitEvent,
     RateLimitInfo,
     Result,
@@ -19,8 +25,7 @@ from claude_max_mcp.claude.protocol import (
     System,
 )
 from claude_max_mcp.engine.cli_errors import failure
-from claude_max_mcp.engine.merging import MergedEvents
-from claude_max_mcp.engine.message import MessageBuilder
+from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.errors import UpstreamError
 from claude_max_mcp.messages import Json
 
@@ -29,170 +34,174 @@ OnEvent: TypeAlias = Callable[[Json], None]
 
 
 @dataclass(frozen=True)
-class Answer:
+class TurnResult:
     """A whole message and what came with it."""
 
     message: Json
     text: str
-    limits: RateLimitInfo | None
     structured_output: Any = None
     settled: bool = False
     """Whether the process waits, for another message or for tool results, and can go on."""
 
 
 class Turn:
-    """Reads one answer; `read` is called once.
+    """Makes one answer.
 
     Args:
-        worker: the process that answers.
-        on_event: gets the events.
-        own: the names of the tools that the CLI runs itself, going on by further messages.
+        caller_tools: the names of the tools that the caller runs: their calls end the answer.
+        cli_tools: the names of the tools that the CLI runs itself, going on by further messages.
         structured: whether the answer is to fit a schema.
+        stop: ends the process, at once.
     """
 
     def __init__(
-        self, worker: Worker, on_event: OnEvent, *, own: frozenset[str] = frozenset(), structured: bool = False
+        self,
+        *,
+        caller_tools: frozenset[str] = frozenset(),
+        cli_tools: frozenset[str] = frozenset(),
+        structured: bool = False,
+        stop: Callable[[], None],
     ) -> None:
-        self._worker = worker
-        self._own = own
+        self._caller_tools = caller_tools
+        self._cli_tools = cli_tools
         self._structured = structured
-        self._merged = MergedEvents(own, structured=structured) if own else None
-        self._on_event = on_event
-        self._builder = MessageBuilder()
-        self._held: list[Json] = []
-        self._blocks: list[Json] = []  # of the current message, as they began
-        self._tripped = False
-        worker.tripwire = self._trips
-        self._shown = False  # something of the current message
-        self._midway = False  # it has not ended
+        self._stop = stop
+        self._fold = Fold(cli_tools, structured=structured)
+        self._stopped = False
         self._limits: RateLimitInfo | None = None
         self._said: AssistantMessage | None = None
+        self._on_event: OnEvent | None = None
+        self._early: list[Json] = []  # events that were there before somebody followed
+        self._outcome: TurnResult | Exception | None = None
+        self._settled = anyio.Event()
 
-    async def read(self) -> Answer:
-        """Read until the message is whole.
+    def __repr__(self) -> str:
+        state = "open" if self._outcome is None else type(self._outcome).__name__
+        return f"<Turn {state} {self._fold!r}>"
+
+    def follow(self, on_event: OnEvent) -> None:
+        """Let `on_event` get the events, those that came already first."""
+        self._on_event = on_event
+        for event in self._early:
+            on_event(event)
+        self._early.clear()
+
+    async def wait(self) -> TurnResult:
+        """Wait until the message is whole.
 
         Raises:
             ClaudeMaxError: the run failed; the class says whose fault it is.
         """
-        async for message in self._worker.messages():
-            match message:
-                case StreamEvent(event=event):
-                    self._follow(event)
-                    for shown in self._merged.translate(event) if self._merged else [event]:
-                        self._take(shown)
-                    if event["type"] == "message_stop" and self._builder.complete:
-                        if self._tripped:
-                            return self._answer()
-                        if self._is_parked():
-                            return self._answer(settled=True)
-                case RateLimitEvent(rate_limit_info=limits):
-                    self._limits = limits
-                case AssistantMessage() as said:
-                    self._said = said
-                case System(subtype="api_retry") as retry:
-                    self._retrying(retry)
-                case Result() as result:
-                    return self._concluded(result)
-                case _:
-                    pass
-        if self._tripped and self._builder.stop_reason is not None:
-            self._take({"type": "message_stop"})  # the process was killed before it could say so itself
-            return self._answer()
-        raise self._worker.failure()
+        await self._settled.wait()
+        assert self._outcome is not None
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
-    def _trips(self, event: Json) -> bool:
-        """Whether the CLI would now go on by itself, and must not.
+    def hear(self, message: Output) -> None:
+        """Take the next message of the CLI. What goes wrong here is raised where somebody waits."""
+        if self._outcome is not None:
+            return
+        try:
+            self._take(message)
+        except Exception as error:
+            self._settle(error)
 
-        It does after `max_tokens`, a refusal, an answer without text and a call of a tool that nobody offered: with
-        a prompt of its own, some ten milliseconds later. So this is asked as early as can be, while the line is read.
-        """
-        match event:
-            case {"type": "message_start"}:
-                self._blocks = []
-            case {"type": "content_block_start", "content_block": block}:
-                self._blocks.append(block)
-            case {"type": "message_delta", "delta": {"stop_reason": str(reason)}}:
-                self._tripped = self._must_end(reason)
+    def lose(self, error: Exception) -> None:
+        """The process has ended; `error` says why, where it was not this turn that ended it."""
+        if self._stopped and self._fold.stop_reason is not None:
+            self.hear(StreamEvent(type="stream_event", event={"type": "message_stop"}))
+        self._settle(error)
+
+    def _settle(self, outcome: TurnResult | Exception) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            self._settled.set()
+
+    def _take(self, message: Output) -> None:
+        match message:
+            case StreamEvent(event=event):
+                self._take_event(event)
+            case RateLimitEvent(rate_limit_info=limits):
+                self._limits = limits
+            case AssistantMessage() as said:
+                self._said = said
+            case System(subtype="api_retry") as retry:
+                self._take_retry(retry)
+            case Result() as result:
+                self._settle(self._conclude(result))
             case _:
                 pass
-        return self._tripped
 
-    def _must_end(self, reason: str) -> bool:
-        if reason == "tool_use":
-            called = {block["name"] for block in self._blocks if block["type"] == "tool_use"}
-            return not called <= self._worker.tools.names | self._own
-        if reason == "end_turn":  # without a word; with a schema the CLI is to insist on an answer
-            return not self._structured and not any(block["type"] == "text" for block in self._blocks)
-        return True
+    def _take_event(self, event: Json) -> None:
+        shown = self._fold.add(event)
+        if event["type"] == "message_delta" and self._would_continue(event["delta"].get("stop_reason")):
+            self._stopped = True
+            self._stop()
+        self._pass_on(shown)
+        if event["type"] == "message_stop" and self._fold.complete and (self._stopped or self._is_parked()):
+            self._settle(self._make_result(settled=not self._stopped))
 
-    def _follow(self, event: Json) -> None:
-        """Where a message begins, or begins anew, what was held back of it is forgotten."""
-        if event["type"] == "message_start":
-            self._held = [held for held in self._held if self._merged and held["type"] == "message_start"]
-            self._shown, self._midway = False, True
-        elif event["type"] == "message_delta":
-            self._midway = False
+    def _would_continue(self, reason: str | None) -> bool:
+        """Whether the CLI would now go on with a prompt of its own, which nobody asked for.
 
-    def _take(self, event: Json) -> None:
-        """Pass an event on. Until the message says something its events are held back: a retry may replace it."""
-        self._held.append(event)
-        self._shown = self._shown or _says_something(event)
-        if self._shown:
-            for held in self._held:
-                self._pass_on(held)
-            self._held = []
-
-    def _pass_on(self, event: Json) -> None:
-        self._builder.add(event)
-        if event["type"] != "message_stop" or self._builder.complete:  # else the CLI's own, after a broken connection
-            self._on_event(event)
-
-    def _retrying(self, retry: System) -> None:
-        if self._shown and self._midway:
-            raise UpstreamError(
-                "overloaded",
-                "Anthropic cut the answer short and it cannot be resumed. Send the request again.",
-            )
-        self._on_event(_notice(retry))
+        1. After a call of a tool that it does not have, it tells Claude so.
+        2. After an end without a word, it asks for one; with a schema that is wanted.
+        3. After anything but these two ends (`max_tokens`, a refusal, …), it asks Claude to go on.
+        """
+        match reason:
+            case None:
+                return False
+            case "tool_use":
+                called = {block["name"] for block in self._fold.begun if block["type"] == "tool_use"}
+                return not called <= self._caller_tools | self._cli_tools
+            case "end_turn":
+                return not self._structured and not any(block["type"] == "text" for block in self._fold.begun)
+            case _:
+                return True
 
     def _is_parked(self) -> bool:
         """Whether the CLI now waits for the results of the caller's tools, and for nothing else."""
-        called = [block["name"] for block in self._builder.message["content"] if block["type"] == "tool_use"]
-        return bool(called) and self._worker.tools.names >= set(called)
+        called = {block["name"] for block in self._fold.message["content"] if block["type"] == "tool_use"}
+        return bool(called) and called <= self._caller_tools
 
-    def _conclude_structured(self, events: MergedEvents, result: Result) -> None:
-        if result.structured_output is None:
+    def _pass_on(self, events: list[Json]) -> None:
+        for event in events:
+            if self._on_event is None:
+                self._early.append(event)
+            else:
+                self._on_event(event)
+
+    def _take_retry(self, retry: System) -> None:
+        if self._fold.partly_shown:
             raise UpstreamError(
-                "empty_answer", "Claude gave no output that fits the schema. Ask again, or simplify it."
+                "overloaded",
+                "Anthropic cut the answer short and it cannot be resumed.",
+                "Send the request again.",
             )
-        for event in events.conclude(result.structured_output):
-            self._take(event)
+        self._pass_on([_make_notice(retry)])
 
-    def _concluded(self, result: Result) -> Answer:
-        if self._structured and self._merged and not result.is_error and not self._builder.complete:
-            self._conclude_structured(self._merged, result)
-        if not self._builder.complete:
-            request_id = self._said.request_id if self._said else None
-            raise failure(result, self._said, self._limits, request_id)
-        return self._answer(result.structured_output, settled=not result.is_error)
+    def _conclude(self, result: Result) -> TurnResult:
+        """What the end of the run makes of the message.
 
-    def _answer(self, structured_output: Any = None, *, settled: bool = False) -> Answer:
-        return Answer(
-            message=self._builder.message,
-            text=self._builder.text,
-            limits=self._limits,
-            structured_output=structured_output,
-            settled=settled,
-        )
+        Raises:
+            ClaudeMaxError: there is none.
+        """
+        if self._structured and not result.is_error and not self._fold.complete:
+            if result.structured_output is None:
+                raise UpstreamError(
+                    "empty_answer", "Claude gave no output that fits the schema.", "Ask again, or simplify it."
+                )
+            self._pass_on(self._fold.conclude(result.structured_output))
+        if not self._fold.complete:
+            raise failure(result, self._said, self._limits, self._said.request_id if self._said else None)
+        return self._make_result(result.structured_output, settled=not result.is_error)
 
-
-def _says_something(event: Json) -> bool:
-    if event["type"] == "content_block_start":
-        return event["content_block"]["type"] == "redacted_thinking"  # it comes whole, without deltas
-    return event["type"] in ("content_block_delta", "message_delta")
+    def _make_result(self, structured_output: Any = None, *, settled: bool) -> TurnResult:
+        return TurnResult(self._fold.message, self._fold.text, structured_output, settled)
 
 
-def _notice(retry: System) -> Json:
+def _make_notice(retry: System) -> Json:
     return {
         "type": "retry",
         "attempt": retry.attempt,

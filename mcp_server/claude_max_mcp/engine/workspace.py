@@ -58,9 +58,9 @@ class Workspace:
         denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
         return replace(
             launch,
-            tools=",".join(sorted(TOOLS)),
+            cli_tools=",".join(sorted(TOOLS)),
             folder=self._root,
-            further=("--disallowedTools", *denied, *launch.further),
+            extra_arguments=("--disallowedTools", *denied, *launch.extra_arguments),
         )
 
     def refusal(self, tool: str, arguments: Json) -> str | None:
@@ -84,7 +84,7 @@ class Workspace:
 _WILDCARD = re.compile(r"[*?\[{!]")
 
 
-def opened(settings: Settings, launch: Launch) -> Workspace | None:
+def open_workspace(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None

@@ -61,52 +61,54 @@ class Recipe:
         return f"{self.place} {self.also}".rstrip()
 
 
-def this_program() -> tuple[str, ...]:
+def find_program() -> tuple[str, ...]:
     """How to start this program from anywhere."""
     script = Path(sys.executable).with_name("claude-max")
     return (str(script),) if script.is_file() else (sys.executable, "-m", "claude_max_mcp")
 
 
-def recipes(client: Client, server: Server) -> list[Recipe]:
+def make_recipes(client: Client, server: Server) -> list[Recipe]:
     """What to do so that `client` uses the server; one of several ways is enough."""
     match client:
         case "claude-code":
-            return _claude_code(server)
+            return _make_claude_code(server)
         case "vscode":
-            return [_vscode(server)]
+            return [_make_vscode(server)]
         case "cursor":
-            return [_cursor(server)]
+            return [_make_cursor(server)]
         case "claude-desktop":
-            return [_claude_desktop(server)]
+            return [_make_claude_desktop(server)]
 
 
-def _claude_code(server: Server) -> list[Recipe]:
-    headers = _headers(server, f"${{{VARIABLE}}}")
+def _make_claude_code(server: Server) -> list[Recipe]:
+    headers = _make_headers(server, f"${{{VARIABLE}}}")
     shown = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     command = ["claude", "mcp", "add", "--transport", "http", "--scope", "user", NAME, server.url, *shown]
-    entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
+    entry = {"type": "http", "url": server.url, **_keep_if_any("headers", headers)}
     return [
-        Recipe("Run this once.", shlex.join(command), _set(server)),
-        Recipe("Or put this into .mcp.json of a project.", _json({"mcpServers": {NAME: entry}})),
+        Recipe("Run this once.", shlex.join(command), _advise_variable(server)),
+        Recipe("Or put this into .mcp.json of a project.", _as_json({"mcpServers": {NAME: entry}})),
     ]
 
 
-def _vscode(server: Server) -> Recipe:
-    headers = _headers(server, f"${{input:{QUESTION}}}")
+def _make_vscode(server: Server) -> Recipe:
+    headers = _make_headers(server, f"${{input:{QUESTION}}}")
     asks = server.locked and server.token is None
     question = {"type": "promptString", "id": QUESTION, "description": "Token of claude-max", "password": True}
-    entry = {"type": "http", "url": server.url, **_if_any("headers", headers)}
-    text = _json({**_if_any("inputs", [question] if asks else []), "servers": {NAME: entry}})
+    entry = {"type": "http", "url": server.url, **_keep_if_any("headers", headers)}
+    text = _as_json({**_keep_if_any("inputs", [question] if asks else []), "servers": {NAME: entry}})
     also = "VS Code asks for the token once." if asks else ""
     return Recipe("Put this into .vscode/mcp.json of a project.", text, also)
 
 
-def _cursor(server: Server) -> Recipe:
-    entry = {"url": server.url, **_if_any("headers", _headers(server, f"${{env:{VARIABLE}}}"))}
-    return Recipe("Put this into ~/.cursor/mcp.json.", _json({"mcpServers": {NAME: entry}}), _set(server))
+def _make_cursor(server: Server) -> Recipe:
+    entry = {"url": server.url, **_keep_if_any("headers", _make_headers(server, f"${{env:{VARIABLE}}}"))}
+    return Recipe(
+        "Put this into ~/.cursor/mcp.json.", _as_json({"mcpServers": {NAME: entry}}), _advise_variable(server)
+    )
 
 
-def _claude_desktop(server: Server) -> Recipe:
+def _make_claude_desktop(server: Server) -> Recipe:
     program, *arguments = server.command
     entry = {"command": program, "args": [*arguments, "serve", "--transport", "stdio"]}
     place = "Put this into claude_desktop_config.json (Settings, Developer, Edit Config)."
@@ -114,14 +116,14 @@ def _claude_desktop(server: Server) -> Recipe:
         "Claude Desktop takes no local address: it starts a server of its own, which needs no token and uses the "
         "login of `claude-max login`."
     )
-    return Recipe(place, _json({"mcpServers": {NAME: entry}}), also)
+    return Recipe(place, _as_json({"mcpServers": {NAME: entry}}), also)
 
 
-def _headers(server: Server, reference: str) -> dict[str, str]:
+def _make_headers(server: Server, reference: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token or reference}"} if server.locked else {}
 
 
-def _set(server: Server) -> str:
+def _advise_variable(server: Server) -> str:
     """That the variable must be set where the client starts, if the text names it."""
     if not server.locked or server.token is not None:
         return ""
@@ -129,9 +131,9 @@ def _set(server: Server) -> str:
     return f"Set {VARIABLE} where the client starts{value}"
 
 
-def _if_any(name: str, value: Any) -> dict[str, Any]:
+def _keep_if_any(name: str, value: Any) -> dict[str, Any]:
     return {name: value} if value else {}
 
 
-def _json(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2)

@@ -46,7 +46,7 @@ def wants_page(headers: Headers) -> bool:
     return "text/html" in headers.get("accept", "")
 
 
-def is_stranger(scope: Scope) -> bool:
+def is_anonymous(scope: Scope) -> bool:
     """Whether the request came in without the token that everybody else had to show."""
     return bool(scope.get("claude_max.stranger"))
 
@@ -79,20 +79,20 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        scope["claude_max.stranger"] = self._is_stranger(scope, headers)
-        refused: ASGIApp | None = self._refusal(scope, headers)
+        scope["claude_max.stranger"] = self._is_anonymous(scope, headers)
+        refused: ASGIApp | None = self._find_refusal(scope, headers)
         if refused is None and _has_body(headers):
             with anyio.move_on_after(self._body_seconds) as reading:
                 receive, refused = await _read_ahead(receive)
-            refused = _too_slow(self._body_seconds) if reading.cancelled_caught else refused
+            refused = _refuse_slow(self._body_seconds) if reading.cancelled_caught else refused
         await (refused or self._app)(scope, receive, send)
 
-    def _is_stranger(self, scope: Scope, headers: Headers) -> bool:
+    def _is_anonymous(self, scope: Scope, headers: Headers) -> bool:
         wanted = (scope["method"], scope["path"])
         is_open = wanted == LIVENESS or (wanted == PAGE and wants_page(headers))
         return self._token is not None and is_open and not scope["query_string"] and "authorization" not in headers
 
-    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+    def _find_refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         if len(headers.raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD:
             return _refuse(
                 431, "request_too_large", "head", f"At most {MAX_HEADERS} fields, {MAX_HEAD} bytes, are taken."
@@ -108,27 +108,27 @@ class Door:
                 "Origin",
                 "Add it to CLAUDE_MAX_ALLOWED_ORIGINS if you trust that page.",
             )
-        if self._token is not None and not is_stranger(scope) and not self._is_let_in(scope, headers):
-            return _unauthorized()
+        if self._token is not None and not is_anonymous(scope) and not self._is_admitted(scope, headers):
+            return _refuse_unauthorized()
         if (
             scope["method"] == "POST"
             and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
         ):
             return _refuse(415, "wrong_content_type", "Content-Type", "Send `application/json`.")
         if (length := headers.get("content-length", "0")).isdigit() and int(length) > MAX_BODY:
-            return _too_large("Content-Length")
+            return _refuse_large("Content-Length")
         return None
 
     def _is_host(self, host: str) -> bool:
         host = host.lower()
-        return host in self._hosts or _without_port(host) in self._hosts
+        return host in self._hosts or _remove_port(host) in self._hosts
 
     def _is_origin(self, origin: str) -> bool:
         scheme, _, host = origin.partition("://")
-        loopback = scheme in ("http", "https") and _without_port(host.lower()) in LOOPBACK
+        loopback = scheme in ("http", "https") and _remove_port(host.lower()) in LOOPBACK
         return loopback or origin in self._origins
 
-    def _is_let_in(self, scope: Scope, headers: Headers) -> bool:
+    def _is_admitted(self, scope: Scope, headers: Headers) -> bool:
         """Whether the token is shown, and nothing else beside it."""
         keys = headers.getlist("x-api-key") if scope["path"].startswith(KEY_ROUTES) else []
         shown = [*map(self._is_bearer, headers.getlist("authorization")), *map(self._is_token, keys)]
@@ -146,7 +146,7 @@ class Door:
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?", re.ASCII)
 
 
-def _without_port(host: str) -> str:
+def _remove_port(host: str) -> str:
     """The name or address of `host`, or nothing if that is not what it is."""
     match = _HOST.fullmatch(host)
     return (match[1] or match[2] or "") if match else ""
@@ -163,17 +163,17 @@ async def _read_ahead(receive: Receive) -> tuple[Receive, ASGIApp | None]:
     while more and size <= MAX_BODY:
         messages.append(message := await receive())
         if message["type"] == "http.disconnect":
-            return receive, _nothing
+            return receive, _answer_nothing
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
 
-    async def again() -> Message:
+    async def receive_again() -> Message:
         return messages.popleft() if messages else await receive()
 
-    return again, _too_large("body") if size > MAX_BODY else None
+    return receive_again, _refuse_large("body") if size > MAX_BODY else None
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """The answer to somebody who is gone."""
 
 
@@ -187,16 +187,16 @@ def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str,
     return JSONResponse({"type": "error", "success": False, "error": error}, status_code=status, headers=headers)
 
 
-def _too_large(part: str) -> JSONResponse:
+def _refuse_large(part: str) -> JSONResponse:
     return _refuse(413, "request_too_large", part, f"At most {MAX_BODY} bytes are taken.")
 
 
-def _too_slow(seconds: float) -> JSONResponse:
+def _refuse_slow(seconds: float) -> JSONResponse:
     advice = f"It must be there within {seconds:g} s. Send it in one go, or over a faster connection."
     return _refuse(408, "timeout", "body", advice, {"Connection": "close"})
 
 
-def _unauthorized() -> JSONResponse:
+def _refuse_unauthorized() -> JSONResponse:
     advice = (
         "Send `Authorization: Bearer …`, or below /v1 the header `x-api-key`, with the token that the server has in "
         "CLAUDE_MAX_TOKEN, and with no other."

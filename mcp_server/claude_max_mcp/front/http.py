@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import anyio
 from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from prometheus_client.exposition import choose_encoder
@@ -22,16 +21,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
-from claude_max_mcp.front.door import BODY_SECONDS, MAX_BODY, Door, is_stranger
+from claude_max_mcp.errors import ClaudeMaxError, invalid
+from claude_max_mcp.front.door import BODY_SECONDS, MAX_BODY, Door, is_anonymous
 from claude_max_mcp.front.listener import listening
-from claude_max_mcp.front.mcp import mcp_server
-from claude_max_mcp.front.messages_api import messages_routes
-from claude_max_mcp.front.page import page_routes
-from claude_max_mcp.front.request import Disconnects, caller_of, cancel_when_gone
+from claude_max_mcp.front.mcp import make_mcp_server
+from claude_max_mcp.front.messages_api import make_messages_routes
+from claude_max_mcp.front.page import make_page_routes
+from claude_max_mcp.front.request import Disconnects, answer_unless_gone, identify_caller, wait_for_disconnect
 from claude_max_mcp.service.service import READY, Service
-from claude_max_mcp.tracing import continued
+from claude_max_mcp.tracing import continuing_trace
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
 ENDPOINTS = {
@@ -70,19 +68,19 @@ async def application(
         body_seconds: within which a request's body must be there.
         mcp: another MCP server at `/mcp`, by which tests show what all of them get from this one's HTTP.
     """
-    sessions = StreamableHTTPSessionManager(mcp or mcp_server(service), max_request_body_size=MAX_BODY)
+    sessions = StreamableHTTPSessionManager(mcp or make_mcp_server(service), max_request_body_size=MAX_BODY)
     routes = [
-        *page_routes(service.settings, ENDPOINTS),
-        Route("/health", _health(service)),
-        Route("/requests", _requests(service)),
-        Route("/metrics", _metrics(service)),
-        Route("/claude", _claude(service), methods=["POST"]),
+        *make_page_routes(service.settings, ENDPOINTS),
+        Route("/health", _serve_health(service)),
+        Route("/requests", _serve_requests(service)),
+        Route("/metrics", _serve_metrics(service)),
+        Route("/claude", _serve_claude(service), methods=["POST"]),
         Route("/mcp", StreamableHTTPASGIApp(sessions)),
-        *messages_routes(service),
+        *make_messages_routes(service),
     ]
     settings = service.settings
     door = Door(
-        _traced(Disconnects(Starlette(routes=routes))),
+        _trace(Disconnects(Starlette(routes=routes))),
         token=settings.token.get_secret_value() if settings.token else None,
         hosts=settings.allowed_hosts,
         origins=settings.allowed_origins,
@@ -92,24 +90,24 @@ async def application(
         yield door
 
 
-def _health(service: Service) -> Callable[[Request], Any]:
+def _serve_health(service: Service) -> Callable[[Request], Any]:
     async def health(request: Request) -> Response:
         report = await service.health(probe=request.query_params.get("probe") in ("1", "true"))
         status = 503 if report.status == "unhealthy" else 200
-        told = _alive(report) if is_stranger(request.scope) else report.model_dump(mode="json")
+        told = _report_liveness(report) if is_anonymous(request.scope) else report.model_dump(mode="json")
         return JSONResponse(told, status_code=status)
 
     return health
 
 
-def _requests(service: Service) -> Callable[[Request], Any]:
+def _serve_requests(service: Service) -> Callable[[Request], Any]:
     async def requests(_: Request) -> Response:
         return JSONResponse({"requests": [entry.model_dump() for entry in service.journal.entries]})
 
     return requests
 
 
-def _metrics(service: Service) -> Callable[[Request], Any]:
+def _serve_metrics(service: Service) -> Callable[[Request], Any]:
     async def metrics(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(service.metrics.registry), headers={"Content-Type": media_type})
@@ -117,17 +115,17 @@ def _metrics(service: Service) -> Callable[[Request], Any]:
     return metrics
 
 
-def _traced(app: ASGIApp) -> ASGIApp:
+def _trace(app: ASGIApp) -> ASGIApp:
     """The same, each request in the trace that its `traceparent` names."""
 
     async def traced(scope: Scope, receive: Receive, send: Send) -> None:
-        with continued(Headers(scope=scope)):
+        with continuing_trace(Headers(scope=scope)):
             await app(scope, receive, send)
 
     return traced
 
 
-def _alive(report: Health) -> dict[str, Any]:
+def _report_liveness(report: Health) -> dict[str, Any]:
     """What anybody may know: nothing of the account, its limits or its errors."""
     told = report.model_dump(include={"status", "claude_cli", "workspace_root", "purpose", "message"})
     told["message"] = READY
@@ -136,23 +134,19 @@ def _alive(report: Health) -> dict[str, Any]:
     return told
 
 
-def _claude(service: Service) -> Callable[[Request], Any]:
+def _serve_claude(service: Service) -> Callable[[Request], Any]:
     async def claude(request: Request) -> Response:
         try:
-            asked = parse_request(_arguments(await request.body()))
+            asked = parse_request(_read_arguments(await request.body()))
         except ClaudeMaxError as error:
             return _answer(AskResult.failure(error))
-        cancelled = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-        result = AskResult.failure(cancelled)
-        with anyio.CancelScope() as scope:
-            async with beside(partial(cancel_when_gone, request, scope)):
-                result = await service.ask(asked, caller=caller_of(request))
-        return _answer(result)
+        ask = partial(service.ask, asked, caller=identify_caller(request))
+        return _answer(await answer_unless_gone(ask, partial(wait_for_disconnect, request)))
 
     return claude
 
 
-def _arguments(body: bytes) -> dict[str, Any]:
+def _read_arguments(body: bytes) -> dict[str, Any]:
     try:
         arguments = from_json(body)
     except ValueError as error:

@@ -55,7 +55,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        if len(self.connections) > self.most and not self._makes_room():
+        if len(self.connections) > self.most and not self._make_room():
             transport.abort()
         else:
             self._expect()
@@ -79,7 +79,7 @@ class Connection(H11Protocol):
             self._stuck.cancel()
         super().connection_lost(exc)
 
-    def _makes_room(self) -> bool:
+    def _make_room(self) -> bool:
         """End a connection on which nothing is asked; whether there was one."""
         idle = (other for other in self.connections if other is not self and _is_idle(other))
         if (one := next(idle, None)) is None:

@@ -5,12 +5,10 @@ into progress messages and results into tool results; what is behind the service
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
-import anyio
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp_types import (
@@ -25,12 +23,12 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, ServiceError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, invalid
 from claude_max_mcp.front.progress import reporting
-from claude_max_mcp.front.request import Caller, caller_of, gone
-from claude_max_mcp.front.resources import CACHE_HINTS, handlers
-from claude_max_mcp.service.service import Service
+from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
+from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
+from claude_max_mcp.front.tool_schema import simplify_schema
+from claude_max_mcp.service.service import Keeper, Service
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Health, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
@@ -65,7 +63,7 @@ ASK_CLAUDE = Tool(
         "`response`; to go on with it, send its `session_id` with your next `prompt`. Expect seconds to minutes. A "
         "failure is a result with `error`: its `message` says what to do next."
     ),
-    input_schema=AskRequest.model_json_schema(),
+    input_schema=simplify_schema(AskRequest.model_json_schema()),
     output_schema=AskResult.model_json_schema(),
     annotations=ToolAnnotations(
         title="Ask Claude",
@@ -103,7 +101,7 @@ HEALTH = Tool(
 )
 
 
-def mcp_server(service: Service) -> Server[dict[str, Any]]:
+def make_mcp_server(service: Service) -> Server[dict[str, Any]]:
     """The MCP server of a running service."""
 
     async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
@@ -113,11 +111,11 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         arguments = params.arguments or {}
         match params.name:
             case "ask_claude":
-                return _tool_result(await _ask(service, context, arguments))
+                return _as_tool_result(await _ask(service, context, arguments))
             case "health":
-                return await _health(service, arguments)
+                return await _report_health(service, arguments)
             case name:
-                return _refused(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
+                return _refuse(f"There is no tool {name!r}; there are `ask_claude` and `health`.")
 
     return Server(
         "claude-max",
@@ -129,12 +127,12 @@ def mcp_server(service: Service) -> Server[dict[str, Any]]:
         cache_hints=CACHE_HINTS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        get_tool_input_schema=_no_schema,
-        **handlers(service),
+        get_tool_input_schema=_find_no_schema,
+        **make_handlers(service),
     )
 
 
-def _no_schema(name: str) -> None:
+def _find_no_schema(name: str) -> None:
     """What the SDK looks through for arguments that are repeated in `Mcp-Param-…` headers: no tool here has any.
 
     Without this it would list the tools, and walk through their schemas, before each call.
@@ -146,58 +144,42 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
         request = parse_request(arguments)
     except ClaudeMaxError as error:
         return AskResult.failure(error)
-    result = _abandoned()
-    async with _until_gone(context):
-        if (context.meta or {}).get("progress_token") is None:  # 0 is a token, and some clients' first
-            result = await service.ask(request, remember=True, caller=_caller(context))
-        else:
-            async with reporting(context.session.report_progress, request.stream) as progress:
-                result = await service.ask(request, progress.add, remember=True, caller=_caller(context))
-    return result
+    ask = partial(service.ask, request, keeper=_choose_keeper(request), caller=_identify(context))
+
+    async def ask_and_report() -> AskResult:
+        async with reporting(context.session.report_progress, request.stream) as progress:
+            return await ask(progress.add)
+
+    reports = (context.meta or {}).get("progress_token") is not None  # 0 is a token, and some clients' first
+    return await answer_unless_gone(ask_and_report if reports else ask, find_disconnect(context.request))
 
 
-def _caller(context: Context) -> Caller:
+def _choose_keeper(request: AskRequest) -> Keeper:
+    """A program that sends the whole conversation, and takes events, needs nothing remembered for it."""
+    whole = request.session_id is None and request.messages is not None and request.stream == "events"
+    return "caller" if whole else "session"
+
+
+def _identify(context: Context) -> Caller:
     client = context.session.client_params
-    return caller_of(context.request, client.client_info.name if client else None)
+    return identify_caller(context.request, client.client_info.name if client else None)
 
 
-async def _health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
+async def _report_health(service: Service, arguments: dict[str, Any]) -> CallToolResult:
     if unknown := arguments.keys() - {"probe"}:
-        return _refused(f"{min(unknown)}: there is no such argument, only `probe`.")
+        return _refuse(f"{min(unknown)}: there is no such argument, only `probe`.")
     if not isinstance(probe := arguments.get("probe", False), bool):
-        return _refused("probe: true or false is needed.")
-    return _tool_result(await service.health(probe=probe))
+        return _refuse("probe: true or false is needed.")
+    return _as_tool_result(await service.health(probe=probe))
 
 
-@asynccontextmanager
-async def _until_gone(context: Context) -> AsyncGenerator[None]:
-    """Cancel the block when the HTTP client has closed the connection; older protocols do not do that themselves."""
-    event = gone(context.request)
-    if event is None:
-        yield
-        return
-    with anyio.CancelScope() as scope:
-
-        async def watch() -> None:
-            await event.wait()
-            scope.cancel()
-
-        async with beside(watch):
-            yield
-
-
-def _refused(message: str) -> CallToolResult:
+def _refuse(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
     error = {"error": ErrorInfo.of(invalid(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 
-def _abandoned() -> AskResult:
-    error = ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
-    return AskResult.failure(error)
-
-
-def _tool_result(result: BaseModel) -> CallToolResult:
+def _as_tool_result(result: BaseModel) -> CallToolResult:
     match result:
         case AskResult(error=ErrorInfo(message=text)):
             failed = True

@@ -8,7 +8,7 @@ same language, so this room knows only the envelope.
 
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
@@ -23,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 
 from claude_max_mcp.background import beside
 from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, error_type, invalid, unsupported
-from claude_max_mcp.front.request import caller_of, cancel_when_gone
+from claude_max_mcp.front.request import answer_unless_gone, identify_caller, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
-from claude_max_mcp.service.journal import new_id
+from claude_max_mcp.service.journal import make_request_id
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, AskResult, ErrorInfo, parse_request
 
@@ -69,30 +69,34 @@ Ask: TypeAlias = Callable[..., Awaitable[AskResult]]
 """`Service.ask` of one request; it takes what gets the events."""
 
 
-def messages_routes(service: Service, *, quiet: float = QUIET_SECONDS) -> list[Route]:
+def make_messages_routes(service: Service, *, quiet: float = QUIET_SECONDS) -> list[Route]:
     """The routes below `/v1`; where the setting is off, they only say how to turn it on."""
     if not service.settings.messages_api:
-        return [Route("/v1/{path:path}", _off, methods=METHODS)]
+        return [Route("/v1/{path:path}", _refuse_disabled, methods=METHODS)]
     return [
-        Route("/v1/messages", _messages(service, quiet), methods=["POST"]),
-        Route("/v1/models", _models),
-        Route("/v1/{path:path}", _missing, methods=METHODS),
+        Route("/v1/messages", _serve_messages(service, quiet), methods=["POST"]),
+        Route("/v1/models", _serve_models),
+        Route("/v1/{path:path}", _refuse_path, methods=METHODS),
     ]
 
 
-def _messages(service: Service, quiet: float) -> Callable[[Request], Any]:
+def _serve_messages(service: Service, quiet: float) -> Callable[[Request], Any]:
     async def messages(request: Request) -> Response | Streamed:
-        request_id = new_id()
+        request_id = make_request_id()
         try:
             body = _read(await request.body())
             streamed = _is_streamed(body)
-            seconds = _seconds(request.headers, service.settings.timeout, streamed=streamed)
+            seconds = _choose_timeout(request.headers, service.settings.timeout, streamed=streamed)
             _check_headers(request.headers)
-            asked = _request(body, seconds)
+            asked = _make_request(body, seconds)
         except ClaudeMaxError as error:
-            return _failed(ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {}))
-        ask = partial(service.ask, asked, caller=caller_of(request), request_id=request_id)
-        return Streamed(ask, request, request_id, quiet) if streamed else await _whole(ask, request, request_id)
+            return _respond_error(
+                ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {})
+            )
+        ask = partial(service.ask, asked, keeper="caller", caller=identify_caller(request), request_id=request_id)
+        if streamed:
+            return Streamed(ask, request, request_id, quiet)
+        return _respond(await answer_unless_gone(ask, partial(wait_for_disconnect, request)), request_id)
 
     return messages
 
@@ -114,7 +118,7 @@ def _is_streamed(body: Json) -> bool:
     return streamed
 
 
-def _seconds(headers: Headers, default: float, *, streamed: bool) -> float:
+def _choose_timeout(headers: Headers, default: float, *, streamed: bool) -> float:
     """How long the answer may take: what the SDK waits for, by its own word; for a stream that is only a silence."""
     try:
         waits = float(headers.get("x-stainless-timeout", default))
@@ -124,7 +128,7 @@ def _seconds(headers: Headers, default: float, *, streamed: bool) -> float:
     return min(seconds, MAX_TIMEOUT) if seconds > 0 else default
 
 
-def _request(body: Json, seconds: float) -> AskRequest:
+def _make_request(body: Json, seconds: float) -> AskRequest:
     """The request, once nothing in it would be ignored that changes the answer.
 
     Raises:
@@ -133,7 +137,7 @@ def _request(body: Json, seconds: float) -> AskRequest:
     _check_fields(body)
     carried = {name: value for name, value in body.items() if name in CARRIED}
     if "output_format" in body:  # what `output_config.format` was called once
-        carried["output_schema"] = _schema(body["output_format"])
+        carried["output_schema"] = _read_schema(body["output_format"])
     asked = parse_request({**carried, "stream": "events", "timeout": seconds})
     for at, tool in enumerate(asked.tools or []):
         _check_tool(tool, f"tools.{at}")
@@ -151,7 +155,7 @@ def _check_fields(body: Json) -> None:
             raise unsupported(f"`{name}`", LEAVE_OUT)
 
 
-def _check_tool(tool: Json, where: str) -> None:
+def _check_tool(tool: Mapping[str, Any], where: str) -> None:
     for name in sorted(tool.keys() - TOOL_FIELDS):
         if tool[name] not in (None, False, [], ["direct"]):
             raise unsupported(f"`{where}.{name}`", LEAVE_OUT)
@@ -163,20 +167,12 @@ def _check_headers(headers: Headers) -> None:
             raise unsupported(f"The header `{name}`", "The owner's subscription pays for the answer; leave it out.")
 
 
-def _schema(output_format: Any) -> Json:
+def _read_schema(output_format: Any) -> Json:
     match output_format:
         case {"type": "json_schema", "schema": dict()}:
             return output_format["schema"]
         case _:
             raise invalid("output_format: `{type: json_schema, schema: …}` is needed.")
-
-
-async def _whole(ask: Ask, request: Request, request_id: str) -> Response:
-    result = AskResult.failure(ServiceError("cancelled", "The caller closed the connection."))
-    with anyio.CancelScope() as scope:
-        async with beside(partial(cancel_when_gone, request, scope)):
-            result = await ask()
-    return _answered(result, request_id)
 
 
 class Streamed:
@@ -188,17 +184,17 @@ class Streamed:
 
     def __init__(self, ask: Ask, request: Request, request_id: str, quiet: float) -> None:
         self._ask = ask
-        self._request = request
+        self._make_request = request
         self._request_id = request_id
         self._quiet = quiet
         self._result = AskResult.failure(ServiceError("internal", "The server failed. Please report it."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said, heard = anyio.create_memory_object_stream[Json](math.inf)
-        with said, heard, anyio.CancelScope() as answering:
-            async with beside(partial(cancel_when_gone, self._request, answering), partial(self._answer, said)):
-                if (first := await self._next(heard)) is None:
-                    await _answered(self._result, self._request_id)(scope, receive, send)
+        with said, heard:
+            async with beside(partial(self._answer, said)):
+                if (first := await self._receive(heard)) is None:
+                    await _respond(self._result, self._request_id)(scope, receive, send)
                 else:
                     await self._send(first, heard, send)
 
@@ -208,9 +204,10 @@ class Streamed:
                 said.send_nowait(event)
 
         with said:
-            self._result = await self._ask(on_event)
+            ask = partial(self._ask, on_event)
+            self._result = await answer_unless_gone(ask, partial(wait_for_disconnect, self._make_request))
 
-    async def _next(self, heard: MemoryObjectReceiveStream[Json]) -> Json | None:
+    async def _receive(self, heard: MemoryObjectReceiveStream[Json]) -> Json | None:
         """The next event, or a ping after a while; None at the end."""
         with anyio.move_on_after(self._quiet):
             try:
@@ -226,41 +223,41 @@ class Streamed:
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         event: Json | None = first
         while event is not None:
-            await send({"type": "http.response.body", "body": _sse(event), "more_body": True})
-            event = await self._next(heard)
+            await send({"type": "http.response.body", "body": _as_sse(event), "more_body": True})
+            event = await self._receive(heard)
         error = self._result.error if self._result.message is None else None
-        last = _sse(_body(error, self._request_id)) if error else b""
+        last = _as_sse(_make_error_body(error, self._request_id)) if error else b""
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-def _answered(result: AskResult, request_id: str) -> Response:
+def _respond(result: AskResult, request_id: str) -> Response:
     """The message that a request ended with, an empty one too, as the API itself would give it; else the error."""
     if result.message is None and result.error is not None:
-        return _failed(result.error, request_id)
+        return _respond_error(result.error, request_id)
     return JSONResponse(result.message, 200, {"request-id": request_id})
 
 
-def _failed(error: ErrorInfo, request_id: str, **details: Json) -> Response:
+def _respond_error(error: ErrorInfo, request_id: str, **details: Json) -> Response:
     headers = {"request-id": request_id}
     if error.retry_after is not None:
         headers["retry-after"] = str(round(error.retry_after))
     if not error.retryable or error.code == "usage_limit":  # SDKs would try again within seconds
         headers["x-should-retry"] = "false"
-    return JSONResponse(_body(error, request_id, **details), error.status, headers)
+    return JSONResponse(_make_error_body(error, request_id, **details), error.status, headers)
 
 
-def _body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
+def _make_error_body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
     """An error as the Messages API puts it; what else this server knows of it stands beside."""
     known = error.model_dump(mode="json", exclude_none=True)
     said = {"type": error_type(error.status), **known, **details}
     return {"type": "error", "error": said, "request_id": request_id}
 
 
-def _sse(event: Json) -> bytes:
+def _as_sse(event: Json) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
-async def _models(_: Request) -> Response:
+async def _serve_models(_: Request) -> Response:
     """What the CLI's aliases stand for; when they were released it does not say."""
     unknown = {"created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
     data = [
@@ -268,17 +265,19 @@ async def _models(_: Request) -> Response:
         for alias, model in ALIASES.items()
     ]
     page = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
-    return JSONResponse(page, 200, {"request-id": new_id()})
+    return JSONResponse(page, 200, {"request-id": make_request_id()})
 
 
-async def _missing(request: Request) -> Response:
+async def _refuse_path(request: Request) -> Response:
     there = "There are `POST /v1/messages` and `GET /v1/models`; the claude CLI can do no more."
-    return _not_found(f"There is no `{request.method} {request.url.path}` here. {there}")
+    return _respond_not_found(f"There is no `{request.method} {request.url.path}` here. {there}")
 
 
-async def _off(_: Request) -> Response:
-    return _not_found("The Messages API is turned off. Start the server with CLAUDE_MAX_MESSAGES_API=1 to use it.")
+async def _refuse_disabled(_: Request) -> Response:
+    return _respond_not_found(
+        "The Messages API is turned off. Start the server with CLAUDE_MAX_MESSAGES_API=1 to use it."
+    )
 
 
-def _not_found(message: str) -> Response:
-    return _failed(ErrorInfo.of(RequestError("unsupported", message, status=404)), new_id())
+def _respond_not_found(message: str) -> Response:
+    return _respond_error(ErrorInfo.of(RequestError("unsupported", message, status=404)), make_request_id())

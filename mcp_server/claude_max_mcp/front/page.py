@@ -18,21 +18,21 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from claude_max_mcp.front.connect import Client, Server, recipes, this_program
+from claude_max_mcp.front.connect import Client, Server, find_program, make_recipes
 from claude_max_mcp.front.door import wants_page
 from claude_max_mcp.settings import Settings
 
 FILE = Path(__file__).with_name("page.html")
 
 
-def page_routes(settings: Settings, endpoints: Mapping[str, str]) -> list[Route]:
+def make_page_routes(settings: Settings, endpoints: Mapping[str, str]) -> list[Route]:
     """The routes `/` and `/connect`.
 
     Args:
         settings: of the server that the page belongs to.
         endpoints: what programs are told that there is.
     """
-    return [Route("/", _index(endpoints)), Route("/connect", _connect(settings))]
+    return [Route("/", _serve_index(endpoints)), Route("/connect", _serve_connect(settings))]
 
 
 @cache
@@ -40,7 +40,7 @@ def page() -> tuple[str, dict[str, str]]:
     """The page, and the headers that confine it."""
     text = FILE.read_text(encoding="utf-8")
     return text, {
-        "Content-Security-Policy": _policy(text),
+        "Content-Security-Policy": _make_policy(text),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
@@ -49,11 +49,11 @@ def page() -> tuple[str, dict[str, str]]:
     }
 
 
-def _policy(text: str) -> str:
+def _make_policy(text: str) -> str:
     allowed = {
         "default-src": "'none'",
-        "script-src": _hashes(text, "script"),
-        "style-src": _hashes(text, "style"),
+        "script-src": _hash_elements(text, "script"),
+        "style-src": _hash_elements(text, "style"),
         "connect-src": "'self'",
         "img-src": "data:",  # the icon
         "base-uri": "'none'",
@@ -64,12 +64,12 @@ def _policy(text: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in allowed.items())
 
 
-def _hashes(text: str, tag: str) -> str:
+def _hash_elements(text: str, tag: str) -> str:
     inside = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     return " ".join(f"'sha256-{b64encode(sha256(part.encode()).digest()).decode()}'" for part in inside)
 
 
-def _index(endpoints: Mapping[str, str]) -> Callable[[Request], Any]:
+def _serve_index(endpoints: Mapping[str, str]) -> Callable[[Request], Any]:
     async def index(request: Request) -> Response:
         if wants_page(request.headers):
             text, headers = page()
@@ -80,12 +80,12 @@ def _index(endpoints: Mapping[str, str]) -> Callable[[Request], Any]:
     return index
 
 
-def _connect(settings: Settings) -> Callable[[Request], Any]:
+def _serve_connect(settings: Settings) -> Callable[[Request], Any]:
     async def connect(request: Request) -> Response:
         url = settings.url or f"{request.base_url}mcp"
         # The token itself stays where it is: what is on a screen is soon in a screenshot.
-        server = Server(url, settings.token is not None, None, settings.token_file, this_program())
-        made = {client: recipes(client, server) for client in get_args(Client)}
+        server = Server(url, settings.token is not None, None, settings.token_file, find_program())
+        made = {client: make_recipes(client, server) for client in get_args(Client)}
         told = {name: [{"where": one.where, "text": one.text} for one in several] for name, several in made.items()}
         return JSONResponse(told)
 

@@ -1,16 +1,22 @@
-"""Know when the client of a request has closed the connection.
+"""An HTTP request from the outside: who sent it, and whether its client still waits.
 
-An ASGI middleware: it marks each request with an event that is set when whatever serves the request is told of the
-disconnect. Nothing polls, and nothing else reads the connection.
+An ASGI middleware marks each request with an event that is set when whatever serves the request is told that the
+client has closed the connection. Nothing polls, and nothing else reads the connection.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_KEY = "claude_max.gone"
+from claude_max_mcp.background import beside
+from claude_max_mcp.service.service import make_cancelled_result
+from claude_max_mcp.wire import AskResult
+
+_DISCONNECTED = "claude_max.disconnected"
 
 
 class Disconnects:
@@ -20,7 +26,7 @@ class Disconnects:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        event = scope[_KEY] = anyio.Event()
+        event = scope[_DISCONNECTED] = anyio.Event()
 
         async def watched() -> Message:
             message = await receive()
@@ -31,27 +37,50 @@ class Disconnects:
         await self._app(scope, watched, send)
 
 
-async def cancel_when_gone(request: Request, answering: anyio.CancelScope) -> None:
-    """Wait until the client of a plain HTTP request has closed the connection, and cancel what answers it."""
-    event = gone(request)
-    while event is not None and not event.is_set():
-        await request.receive()
-    answering.cancel()
+Wait: TypeAlias = Callable[[], Awaitable[object]]
 
 
-def gone(request: Any) -> anyio.Event | None:
-    """The event of a request; None where there is no connection of its own, as over stdio."""
-    return request.scope.get(_KEY) if hasattr(request, "scope") else None
+def find_disconnect(request: Any) -> Wait | None:
+    """What waits until the client of a request that something else reads has gone; None without a connection."""
+    event = request.scope.get(_DISCONNECTED) if hasattr(request, "scope") else None
+    return event.wait if event is not None else None
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Wait until the client of a plain HTTP request, whose body was read, has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def answer_unless_gone(ask: Callable[[], Awaitable[AskResult]], wait: Wait | None) -> AskResult:
+    """The result of `ask`; if its client goes first, `ask` is cancelled, and the result says so.
+
+    Args:
+        ask: asks.
+        wait: returns when the client has gone; None where that cannot be known.
+    """
+    if wait is None:
+        return await ask()
+    result = make_cancelled_result()
+    with anyio.CancelScope() as scope:
+        async with beside(partial(_cancel_after, wait, scope)):
+            result = await ask()
+    return result
+
+
+async def _cancel_after(wait: Wait, scope: anyio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
 
 
 Caller: TypeAlias = tuple[str | None, ...]
 
 
-def caller_of(request: Any, program: str | None = None) -> Caller:
+def identify_caller(request: Any, program: str | None = None) -> Caller:
     """Who asks, as far as turns go: an address, and a program by its own word, in MCP (`program`) and in HTTP.
 
     That keeps a busy program from holding up another one. It is no protection from one that lies, and needs none: all
-    who are let in are the owner's.
+    who have the token are the owner's.
     """
     if request is None:
         return (program,)

@@ -90,15 +90,15 @@ MODELS = Resource(
 )
 
 
-def handlers(service: Service) -> Mapping[str, Any]:
+def make_handlers(service: Service) -> Mapping[str, Any]:
     """The handlers of a running service, as arguments of a low-level MCP server."""
 
     async def read(_: ServerRequestContext[Any, Any], params: ReadResourceRequestParams) -> ReadResourceResult:
         match params.uri:
             case STATUS.uri:
-                return _contents(STATUS, (await service.health()).model_dump(mode="json"), CacheHint())
+                return _make_contents(STATUS, (await service.health()).model_dump(mode="json"), CacheHint())
             case MODELS.uri:
-                return _contents(MODELS, _models(service.settings.model), FIVE_MINUTES)
+                return _make_contents(MODELS, _list_models(service.settings.model), FIVE_MINUTES)
             case uri:
                 message = f"There is no resource {uri}; there are {STATUS.uri} and {MODELS.uri}."
                 raise MCPError(INVALID_PARAMS, message, {"uri": uri})
@@ -132,12 +132,12 @@ async def _get_prompt(_: object, params: GetPromptRequestParams) -> GetPromptRes
         raise MCPError(INVALID_PARAMS, f"There is no prompt {params.name!r}; there is `{SECOND_OPINION.name}`.")
     if unknown := given.keys() - {"about", "model"}:
         raise MCPError(INVALID_PARAMS, f"{min(unknown)}: there is no such argument, only `about` and `model`.")
-    text = _second_opinion(given.get("about", "").strip(), given.get("model", "").strip())
+    text = _write_second_opinion(given.get("about", "").strip(), given.get("model", "").strip())
     message = PromptMessage(role="user", content=TextContent(type="text", text=text))
     return GetPromptResult(description=SECOND_OPINION.description, messages=[message])
 
 
-def _second_opinion(about: str, model: str) -> str:
+def _write_second_opinion(about: str, model: str) -> str:
     matter = f"this:\n\n{about}\n\n" if about else "the answer or plan that this conversation came to last. "
     asked = f" with model={json.dumps(model)}" if model else ""
     return (
@@ -155,7 +155,7 @@ async def _complete(_: object, params: CompleteRequestParams) -> CompleteResult:
     return CompleteResult(completion=Completion(values=found, total=len(found), has_more=False))
 
 
-def _models(default: str) -> dict[str, Any]:
+def _list_models(default: str) -> dict[str, Any]:
     return {
         "default": default,
         "models": [{"name": name, "answers": model} for name, model in ALIASES.items()],
@@ -164,7 +164,7 @@ def _models(default: str) -> dict[str, Any]:
     }
 
 
-def _contents(resource: Resource, value: dict[str, Any], hint: CacheHint) -> ReadResourceResult:
+def _make_contents(resource: Resource, value: dict[str, Any], hint: CacheHint) -> ReadResourceResult:
     text = json.dumps(value, ensure_ascii=False)
     contents = TextResourceContents(uri=resource.uri, mime_type=resource.mime_type, text=text)
     return ReadResourceResult(contents=[contents], ttl_ms=hint.ttl_ms, cache_scope=hint.scope)

@@ -39,6 +39,9 @@ class Admission:
         self._taken = 0
         self._waiting: dict[Hashable, deque[_Waiter]] = {}  # in the order of the callers' turns; none is empty
 
+    def __repr__(self) -> str:
+        return f"<Admission running={self.in_flight}/{self._limit} waiting={self.queued}/{self._queue}>"
+
     @property
     def in_flight(self) -> int:
         """Places taken now."""
@@ -69,8 +72,8 @@ class Admission:
         if self._taken < self._limit:
             self._taken += 1
             return
-        if self.queued >= self._queue and not self._makes_room(caller):
-            raise self._busy()
+        if self.queued >= self._queue and not self._make_room(caller):
+            raise self._make_busy()
         waiter = _Waiter(caller)
         self._waiting.setdefault(caller, deque()).append(waiter)
         try:
@@ -83,9 +86,9 @@ class Admission:
                 self._drop(waiter)
             raise
         if waiter.turned_away:
-            raise self._busy()
+            raise self._make_busy()
 
-    def _makes_room(self, caller: Hashable) -> bool:
+    def _make_room(self, caller: Hashable) -> bool:
         """Turn away the latest request of whoever waits with most; whether that is more than `caller` would then have.
 
         Of those who wait with equally many, the one whose turn is latest loses.
@@ -116,7 +119,7 @@ class Admission:
         waiter.admitted = True
         waiter.called.set()
 
-    def _busy(self) -> ServiceError:
+    def _make_busy(self) -> ServiceError:
         return ServiceError(
             "busy",
             f"{self._taken} requests are running and {self.queued} are waiting. Try again in a moment, "

@@ -75,11 +75,11 @@ class Loan(Generic[W]):
     """A worker that was taken from the pool; whoever took it ends the loan, once."""
 
     worker: W
-    _retired: anyio.Event
+    _wait_for_retirement: anyio.Event
 
     def end(self) -> None:
         """Let the worker go. Nothing is awaited."""
-        self._retired.set()
+        self._wait_for_retirement.set()
 
 
 @dataclass(eq=False)
@@ -128,6 +128,10 @@ class Pool(Generic[W]):
         self._reported = ""
         self.history = PoolHistory()
 
+    def __repr__(self) -> str:
+        now = self.stats
+        return f"<Pool warm={now.warm} starting={now.starting} leased={now.leased}>"
+
     @property
     def stats(self) -> PoolStats:
         """The pool at this instant."""
@@ -150,7 +154,7 @@ class Pool(Generic[W]):
             finally:
                 self._tasks = None
                 while self._waiters:
-                    self._fail(self._waiters.popleft(), _closed())
+                    self._fail(self._waiters.popleft(), _make_closed())
 
     async def take(self, start: Start[W] | None = None) -> Loan[W]:
         """Take a worker; it is never lent again.
@@ -174,7 +178,7 @@ class Pool(Generic[W]):
 
     async def _take(self, start: Start[W] | None) -> _Slot[W]:
         if self._tasks is None:
-            raise _closed()
+            raise _make_closed()
         while self._idle and start is None:
             slot = self._idle.popleft()
             if slot.worker.alive:
@@ -196,21 +200,21 @@ class Pool(Generic[W]):
             waiter.gone = True
             # The worker may have been handed over in the very tick of the cancellation.
             if waiter.slot is not None:
-                self._take_back(waiter.slot, special=start is not None)
+                self._return(waiter.slot, special=start is not None)
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
         if waiter.slot is None:
-            raise waiter.error or _closed()
+            raise waiter.error or _make_closed()
         return waiter.slot
 
-    def _take_back(self, slot: _Slot[W], *, special: bool) -> None:
+    def _return(self, slot: _Slot[W], *, special: bool) -> None:
         if special:
             slot.retired.set()
         else:
-            self._give(slot)
+            self._hand_over(slot)
 
-    def _give(self, slot: _Slot[W]) -> None:
+    def _hand_over(self, slot: _Slot[W]) -> None:
         """Pass an unused worker to the oldest waiter, or set it aside, or let it go."""
         if self._tasks is None or not slot.worker.alive:
             slot.retired.set()
@@ -246,8 +250,8 @@ class Pool(Generic[W]):
                 starting = False
                 slot = _Slot(worker)
                 with self._known(worker):
-                    self._give(slot)
-                    await self._retired(slot)
+                    self._hand_over(slot)
+                    await self._wait_for_retirement(slot)
         except Exception as error:
             self._report(error)
             if starting and self._waiters:
@@ -282,7 +286,7 @@ class Pool(Generic[W]):
         finally:
             self._size -= 1
 
-    async def _retired(self, slot: _Slot[W]) -> None:
+    async def _wait_for_retirement(self, slot: _Slot[W]) -> None:
         """Wait until a worker has served its lease, or until nobody took it for too long."""
         try:
             with anyio.move_on_after(self._max_age):
@@ -312,5 +316,5 @@ class Pool(Generic[W]):
         waiter.settled.set()
 
 
-def _closed() -> ServiceError:
+def _make_closed() -> ServiceError:
     return ServiceError("cancelled", "The server is stopping. Try again when it runs again.")

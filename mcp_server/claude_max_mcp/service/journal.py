@@ -42,27 +42,27 @@ class Entry(BaseModel):
 Listener = Callable[[Entry], None]
 
 
-def new_id() -> str:
+def make_request_id() -> str:
     """An id for a request."""
     return uuid.uuid4().hex[:12]
 
 
 @dataclass(eq=False)
 class Observed:
-    """A request while it runs; `saw` is told of its events."""
+    """A request while it runs; `see` is told of its events."""
 
     model: str | None
-    request_id: str = field(default_factory=new_id)
+    request_id: str = field(default_factory=make_request_id)
     at: float = field(default_factory=time.time)
     _began: float = field(default_factory=time.monotonic)
     _first: float | None = None
 
-    def saw(self, event: Json) -> None:
+    def see(self, event: Json) -> None:
         """Note when the first piece of the answer comes."""
         if self._first is None and event["type"] == "content_block_delta":
             self._first = time.monotonic()
 
-    def ended(self, result: AskResult) -> Entry:
+    def finish(self, result: AskResult) -> Entry:
         """What became of it."""
         usage = result.usage or {}
         read = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")

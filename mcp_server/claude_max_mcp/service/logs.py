@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from claude_max_mcp.service.journal import Entry
-from claude_max_mcp.tracing import trace_id
+from claude_max_mcp.tracing import find_trace_id
 
-Level: TypeAlias = Literal["info", "warning", "error"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def configure_logging(log_format: Literal["console", "json"], level: Level = "in
 def log_request(entry: Entry) -> None:
     """Say in one line what became of a request."""
     first = "none" if entry.first_text_ms is None else f"{entry.first_text_ms} ms"
-    fields = entry.model_dump(exclude={"at"}) | ({"trace_id": trace} if (trace := trace_id()) else {})
+    fields = entry.model_dump(exclude={"at"}) | ({"trace_id": trace} if (trace := find_trace_id()) else {})
     logger.info(
         "request %s: %s, %s, %d ms, first text %s, tokens %d in, %d out",
         entry.request_id,

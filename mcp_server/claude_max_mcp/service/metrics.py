@@ -39,23 +39,25 @@ class Metrics:
         reused: Callable[[], int],
     ) -> None:
         self.registry = CollectorRegistry()
-        self._requests = self._counter("claude_max_requests", "Requests that ended.", "model", "outcome")
-        self._tokens = self._counter("claude_max_tokens", "Tokens of answered requests.", "model", "direction")
-        self._first = self._histogram("claude_max_first_text_seconds", "Until the first text of an answer.", FIRST_TEXT)
-        self._whole = self._histogram("claude_max_answer_seconds", "Until the answer was whole.", WHOLE)
+        self._requests = self._add_counter("claude_max_requests", "Requests that ended.", "model", "outcome")
+        self._tokens = self._add_counter("claude_max_tokens", "Tokens of answered requests.", "model", "direction")
+        self._first = self._add_histogram(
+            "claude_max_first_text_seconds", "Until the first text of an answer.", FIRST_TEXT
+        )
+        self._whole = self._add_histogram("claude_max_answer_seconds", "Until the answer was whole.", WHOLE)
         self._models = set(ALIASES.values())
         self.registry.register(_Now(health, workers, reused))
         journal.listen(self._count)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+    def _add_counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+    def _add_histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, ("model",), registry=self.registry, buckets=buckets)
 
     def _count(self, entry: Entry) -> None:
         answered = entry.outcome == "answered"
-        model = self._known(entry.model, answered=answered)
+        model = self._bound_model(entry.model, answered=answered)
         self._requests.labels(model, entry.outcome).inc()
         self._tokens.labels(model, "input").inc(entry.input_tokens)
         self._tokens.labels(model, "output").inc(entry.output_tokens)
@@ -64,7 +66,7 @@ class Metrics:
         if answered and entry.first_text_ms is not None:
             self._first.labels(model).observe(entry.first_text_ms / 1000)
 
-    def _known(self, name: str | None, *, answered: bool) -> str:
+    def _bound_model(self, name: str | None, *, answered: bool) -> str:
         """The full id of a model that exists, as far as is known: it has answered, or the CLI has a name for it."""
         model = full_id(cli_model(name or ""))
         if answered:
@@ -85,26 +87,28 @@ class _Now(Collector):
     def collect(self) -> Iterable[Metric]:
         now, workers = self._health(), self._workers()
         versions = (version("claude-max-mcp"), now.cli_version or "")
-        yield _gauge("info", "Versions.", [(versions, 1)], "version", "cli")
+        yield _make_gauge("info", "Versions.", [(versions, 1)], "version", "cli")
         states = ("healthy", "degraded", "unhealthy")
-        yield _gauge("status", "1 for what it is.", [((state,), state == now.status) for state in states], "status")
-        yield _gauge("uptime_seconds", "Since the server started.", [((), now.uptime)])
-        yield _gauge("in_flight", "Requests that run.", [((), now.in_flight)])
-        yield _gauge("queued", "Requests that wait.", [((), now.queued)])
+        yield _make_gauge(
+            "status", "1 for what it is.", [((state,), state == now.status) for state in states], "status"
+        )
+        yield _make_gauge("uptime_seconds", "Since the server started.", [((), now.uptime)])
+        yield _make_gauge("in_flight", "Requests that run.", [((), now.in_flight)])
+        yield _make_gauge("queued", "Requests that wait.", [((), now.queued)])
         pool = [((state,), count) for state, count in now.pool.model_dump(exclude={"size"}).items()]
-        yield _gauge("workers", "CLI processes.", pool, "state")
+        yield _make_gauge("workers", "CLI processes.", pool, "state")
         windows = now.rate_limit.windows.items() if now.rate_limit else ()
         used = [((name,), window.utilization) for name, window in windows]
-        yield _gauge("usage_ratio", "How much of a usage window is used, 0 to 1.", used, "window")
+        yield _make_gauge("usage_ratio", "How much of a usage window is used, 0 to 1.", used, "window")
         resets = [((name,), window.resets_at) for name, window in windows]
-        yield _gauge("usage_reset_timestamp_seconds", "When a usage window opens anew.", resets, "window")
+        yield _make_gauge("usage_reset_timestamp_seconds", "When a usage window opens anew.", resets, "window")
         yield CounterMetricFamily("claude_max_worker_starts", "CLI processes started.", workers.started)
         yield CounterMetricFamily("claude_max_worker_restarts", "Replaced before any request.", workers.replaced)
         yield CounterMetricFamily("claude_max_worker_failures", "Starts that failed.", workers.failed)
         yield CounterMetricFamily("claude_max_worker_reuses", "Conversations begun in a used one.", self._reused())
 
 
-def _gauge(name: str, text: str, samples: Iterable[tuple[tuple[str, ...], float | None]], *labels: str) -> Metric:
+def _make_gauge(name: str, text: str, samples: Iterable[tuple[tuple[str, ...], float | None]], *labels: str) -> Metric:
     gauge = GaugeMetricFamily(f"claude_max_{name}", text, labels=labels)
     for values, number in samples:
         if number is not None:

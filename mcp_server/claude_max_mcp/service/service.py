@@ -4,28 +4,41 @@ In: settings and the environment for the CLI. Out: `ask` and `health`. MCP, HTTP
 know nothing of what is below.
 """
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from claude_max_mcp.claude.launch import Launch, blank_launch, find_cli
-from claude_max_mcp.claude.login import Login, look_up, signed_in
+from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
+from claude_max_mcp.claude.login import Login, look_up, look_up_login
 from claude_max_mcp.engine.account import Knowledge, rate_limit
 from claude_max_mcp.engine.cli_errors import ADVICE
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
-from claude_max_mcp.engine.workspace import opened
+from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.messages import Json
-from claude_max_mcp.service.journal import Journal, Observed, new_id
+from claude_max_mcp.service.defects import describe_defect
+from claude_max_mcp.service.journal import Journal, Observed, make_request_id
 from claude_max_mcp.service.metrics import Metrics
 from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
-from claude_max_mcp.service.spans import note, request_span
+from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
+
+logger = logging.getLogger(__name__)
+
+Keeper: TypeAlias = Literal["caller", "session", "nobody"]
+"""Who keeps a conversation for its next message.
+
+* `caller`: a program that sends the whole of it each time; its process is kept, for speed alone.
+* `session`: this server, under a `session_id` that comes with the answer.
+* `nobody`: there is no next message.
+"""
 
 READY = "Service ready"
 """What `health` says where all is well."""
@@ -59,7 +72,7 @@ class Service:
             memory=settings.memory,
             reuse=settings.reuse,
             billing=settings.billing,
-            workspace=opened(settings, launch),
+            workspace=open_workspace(settings, launch),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
@@ -83,8 +96,8 @@ class Service:
             login: how the CLI is logged in, where that is known; without it, the CLI is asked.
         """
         with scratch_folder() as scratch:
-            cli, missing = _find(settings.cli_path)
-            launch = blank_launch(settings, environment, cli, scratch)
+            cli, missing = _find_cli(settings.cli_path)
+            launch = make_blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 if login is None:
@@ -108,7 +121,7 @@ class Service:
         request: AskRequest,
         on_event: OnEvent = ignore_events,
         *,
-        remember: bool = False,
+        keeper: Keeper = "nobody",
         caller: Hashable = None,
         request_id: str | None = None,
     ) -> AskResult:
@@ -117,35 +130,46 @@ class Service:
         Args:
             request: what is asked.
             on_event: gets the events as they come.
-            remember: whether the caller can go on by `session_id`.
+            keeper: who keeps the conversation for a next message.
             caller: who asks: callers take turns where requests have to wait.
             request_id: what the request is called from here on; without it, a new id.
         """
-        observed = Observed(request.model or self.settings.model, request_id or new_id())
-        result = _cancelled()
+        observed = Observed(request.model or self.settings.model, request_id or make_request_id())
+        result = make_cancelled_result()  # if nothing else becomes of it
         with request_span(request.model or self.settings.model) as span:
             try:
-                result = await self._ask(request, _both(observed.saw, on_event), remember, caller)
+                result = await self._ask(request, _tee(observed.see, on_event), keeper, caller)
+            except ClaudeMaxError as error:
+                result = AskResult.failure(error)
+            except Exception as defect:
+                result = self._report(defect, observed.request_id)
             finally:
-                entry = observed.ended(result)
-                note(span, entry, result)
+                entry = observed.finish(result)
+                describe_outcome(span, entry, result)
                 self.journal.add(entry)
         return result.model_copy(update={"request_id": observed.request_id})
 
-    async def _ask(self, request: AskRequest, on_event: OnEvent, remember: bool, caller: Hashable) -> AskResult:
-        whole = _brings_everything(request)
-        if whole or not remember:
-            return await self._conversations.ask(request, on_event, caller=caller, keep=whole)
-        try:
-            session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
-            said = session.said
-            going_on = request.after(said.messages, system=said.system, model=said.model)
-        except ClaudeMaxError as error:
-            return AskResult.failure(error)
-        result = await self._conversations.ask(going_on, on_event, caller=caller)
-        return await self._remembered(session, going_on, result)
+    def _report(self, defect: Exception, request_id: str) -> AskResult:
+        """The last boundary: an unexpected exception becomes an error of ours, and is logged with its place."""
+        logger.error("request %s failed by a defect of this server:\n%s", request_id, describe_defect(defect))
+        error = ServiceError(
+            "internal",
+            "The server failed by a defect of its own.",
+            f"Please report it, with what its log says of request {request_id}.",
+        )
+        self._known.failed(error)
+        return AskResult.failure(error)
 
-    async def _remembered(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
+    async def _ask(self, request: AskRequest, on_event: OnEvent, keeper: Keeper, caller: Hashable) -> AskResult:
+        if keeper != "session":
+            return await self._conversations.ask(request, on_event, caller=caller, keep=keeper == "caller")
+        session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
+        said = session.said
+        continued = request.after(said.messages, system=said.system, model=said.model)
+        result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
+        return await self._remember(session, continued, result)
+
+    async def _remember(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
         if result.message is None or not result.message["content"]:
             return result
         messages = [*request.conversation, {"role": "assistant", "content": result.message["content"]}]
@@ -198,7 +222,7 @@ class Service:
             login = (
                 await look_up(self._launch)
                 if known is None
-                else replace(await signed_in(self._launch), cli_version=known)
+                else replace(await look_up_login(self._launch), cli_version=known)
             )
             self._known.looked_up(login)
         else:
@@ -229,7 +253,7 @@ class Service:
         return "healthy", READY
 
 
-def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
     def on_event(event: Json) -> None:
         first(event)
         second(event)
@@ -237,13 +261,11 @@ def _both(first: OnEvent, second: OnEvent) -> OnEvent:
     return on_event
 
 
-def _cancelled() -> AskResult:
-    return AskResult.failure(ServiceError("cancelled", "The caller went away, so the request was cancelled."))
-
-
-def _brings_everything(request: AskRequest) -> bool:
-    """Whether this is a program that sends the whole conversation each time: there is nothing to remember for it."""
-    return request.session_id is None and request.messages is not None and request.stream == "events"
+def make_cancelled_result() -> AskResult:
+    """The result of a request whose caller went away."""
+    return AskResult.failure(
+        ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
+    )
 
 
 def _auth(known: Knowledge) -> Auth:
@@ -253,7 +275,7 @@ def _auth(known: Knowledge) -> Auth:
     return Auth(method=known.method, state=state, configured=configured, proven=proven, proven_at=known.proven_at)
 
 
-def _find(configured: Path | None) -> tuple[Path, ServiceError | None]:
+def _find_cli(configured: Path | None) -> tuple[Path, ServiceError | None]:
     try:
         return find_cli(configured), None
     except ServiceError as error:

@@ -20,7 +20,7 @@ from anyio import to_thread
 from pydantic import BaseModel, ValidationError
 
 from claude_max_mcp.errors import invalid
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Json, TextBlock, TextOr
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Said(BaseModel):
     """A conversation up to an answer, and what goes on shaping it unless the next request says otherwise."""
 
     messages: list[Json] = []
-    system: str | list[Json] | None = None
+    system: TextOr[TextBlock] | None = None
     model: str | None = None
 
 
@@ -87,11 +87,11 @@ class Sessions:
 
     def _find(self, session_id: str) -> Session | None:
         for _ in range(2):  # the file may be replaced by that of the next turn between looking and reading
-            latest = max((self._folder / session_id).glob("*.json"), key=_turn, default=None)
+            latest = max((self._folder / session_id).glob("*.json"), key=_read_turn, default=None)
             if latest is None or self._is_over(latest):
                 return None
             try:
-                return Session(session_id, _turn(latest), Said.model_validate_json(latest.read_bytes()))
+                return Session(session_id, _read_turn(latest), Said.model_validate_json(latest.read_bytes()))
             except FileNotFoundError:
                 continue
             except ValidationError:
@@ -137,5 +137,5 @@ class Sessions:
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def _turn(path: Path) -> int:
+def _read_turn(path: Path) -> int:
     return int(path.stem) if path.stem.isdecimal() else 0

@@ -29,7 +29,7 @@ def request_span(model: str) -> Generator[Span]:
         yield span
 
 
-def note(span: Span, entry: Entry, result: AskResult) -> None:
+def describe_outcome(span: Span, entry: Entry, result: AskResult) -> None:
     """Write into its span what became of a request."""
     span.set_attribute("claude_max.request_id", entry.request_id)
     span.set_attribute("claude_max.outcome", entry.outcome)

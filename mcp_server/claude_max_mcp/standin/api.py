@@ -75,6 +75,7 @@ class StandIn:
         self._queue: deque[Answer] = deque()
         self._script: Callable[[Recorded], Answer] = lambda request: echo(request.body)
         self._arrival = anyio.Event()
+        self._window_resets_at = int(time.time()) + 3600
 
     @classmethod
     @asynccontextmanager
@@ -120,9 +121,47 @@ class StandIn:
         answer = self._queue.popleft() if self._queue else self._script(record)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, record, receive, tasks.cancel_scope)
-            await _play(answer, record, send)
+            await self._play(answer, record, send)
             record.answered.set()
             tasks.cancel_scope.cancel()
+
+    async def _play(self, answer: Answer, record: Recorded, send: Send) -> None:
+        if isinstance(answer, Failure):
+            await _send_json(send, answer.status, answer.body(), answer.headers)
+            return
+        await anyio.sleep(answer.first_after)
+        model = record.body["model"]
+        if not record.body.get("stream"):
+            await _send_json(send, 200, answer.message(model), answer.headers)
+            return
+        await _start(send, 200, "text/event-stream", {**self._make_headers(), **answer.headers})
+        if answer.garbage is not None:
+            await _write(send, answer.garbage, more=False)
+            return
+        sent = 0
+        for event in answer.events(model):
+            if event["type"] == "content_block_delta":
+                if answer.hold is not None and sent == answer.hold_after:
+                    await answer.hold.wait()
+                if sent == answer.cut_after:
+                    return  # uvicorn closes a connection whose response was left unfinished
+                if answer.pace:
+                    await anyio.sleep(answer.pace)
+                sent += 1
+            await _write(send, f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode(), more=True)
+        await _write(send, b"", more=False)
+
+    def _make_headers(self) -> dict[str, str]:
+        """The headers of an answer that the subscription pays, with room left in the five-hour window."""
+        reset = str(self._window_resets_at)
+        return {
+            "request-id": "req_standin",
+            "anthropic-ratelimit-unified-status": "allowed",
+            "anthropic-ratelimit-unified-5h-utilization": "0.12",
+            "anthropic-ratelimit-unified-5h-reset": reset,
+            "anthropic-ratelimit-unified-reset": reset,
+            "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        }
 
 
 async def _watch(record: Recorded, receive: Receive, answering: anyio.CancelScope) -> None:
@@ -132,46 +171,6 @@ async def _watch(record: Recorded, receive: Receive, answering: anyio.CancelScop
         record.closed_at = time.monotonic()
         record.closed_early.set()
         answering.cancel()
-
-
-async def _play(answer: Answer, record: Recorded, send: Send) -> None:
-    if isinstance(answer, Failure):
-        await _send_json(send, answer.status, answer.body(), answer.headers)
-        return
-    await anyio.sleep(answer.first_after)
-    model = record.body["model"]
-    if not record.body.get("stream"):
-        await _send_json(send, 200, answer.message(model), answer.headers)
-        return
-    await _start(send, 200, "text/event-stream", {**_allowed(), **answer.headers})
-    if answer.garbage is not None:
-        await _write(send, answer.garbage, more=False)
-        return
-    sent = 0
-    for event in answer.events(model):
-        if event["type"] == "content_block_delta":
-            if answer.hold is not None and sent == answer.hold_after:
-                await answer.hold.wait()
-            if sent == answer.cut_after:
-                return  # uvicorn closes a connection whose response was left unfinished
-            if answer.pace:
-                await anyio.sleep(answer.pace)
-            sent += 1
-        await _write(send, f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode(), more=True)
-    await _write(send, b"", more=False)
-
-
-def _allowed() -> dict[str, str]:
-    """The headers of an answer that the subscription pays, with room left in the five-hour window."""
-    reset = str(int(time.time()) + 3600)
-    return {
-        "request-id": "req_standin",
-        "anthropic-ratelimit-unified-status": "allowed",
-        "anthropic-ratelimit-unified-5h-utilization": "0.12",
-        "anthropic-ratelimit-unified-5h-reset": reset,
-        "anthropic-ratelimit-unified-reset": reset,
-        "anthropic-ratelimit-unified-representative-claim": "five_hour",
-    }
 
 
 async def _send_json(send: Send, status: int, body: Json, headers: Any = None) -> None:

@@ -21,7 +21,7 @@ def canned(request: Recorded) -> Reply:
     returned = any(block["type"] == "tool_result" for block in request.last_blocks)
     wanted = [tool for tool in tools if tool["name"] == OUTPUT] or ([] if returned else tools)
     if wanted:
-        return Reply(content=[ToolUse(tool["name"], instance(tool["input_schema"])) for tool in wanted])
+        return Reply(content=[ToolUse(tool["name"], make_instance(tool["input_schema"])) for tool in wanted])
     beside = Counter(block["type"] for block in request.last_blocks if block["type"] != "text")
     if not beside:
         return echo(request.body)
@@ -30,11 +30,11 @@ def canned(request: Recorded) -> Reply:
     return Reply(content=(Text(f"This is the stand-in, not Claude. You sent {came}, and said: {said[:2000]}"),))
 
 
-def instance(schema: Json, root: Json | None = None) -> Any:
+def make_instance(schema: Json, root: Json | None = None) -> Any:
     """The smallest value that fits a JSON schema, as far as its usual words go."""
     root = schema if root is None else root
     if "$ref" in schema:
-        return instance(_resolved(schema["$ref"], root), root)
+        return make_instance(_resolve(schema["$ref"], root), root)
     for word in ("const", "default"):
         if word in schema:
             return schema[word]
@@ -42,18 +42,18 @@ def instance(schema: Json, root: Json | None = None) -> Any:
         return schema["enum"][0]
     for word in ("anyOf", "oneOf", "allOf"):
         if schema.get(word):
-            return instance(schema[word][0], root)
+            return make_instance(schema[word][0], root)
     kind = schema.get("type", "object")
-    return _of_type(kind[0] if isinstance(kind, list) else kind, schema, root)
+    return _make_of_type(kind[0] if isinstance(kind, list) else kind, schema, root)
 
 
-def _of_type(kind: Any, schema: Json, root: Json) -> Any:
+def _make_of_type(kind: Any, schema: Json, root: Json) -> Any:
     match kind:
         case "object":
             properties: Json = schema.get("properties", {})
-            return {name: instance(properties.get(name, {}), root) for name in schema.get("required", [])}
+            return {name: make_instance(properties.get(name, {}), root) for name in schema.get("required", [])}
         case "array":
-            return [instance(schema.get("items", {}), root)] * max(1, schema.get("minItems", 1))
+            return [make_instance(schema.get("items", {}), root)] * max(1, schema.get("minItems", 1))
         case "string":
             return "stand-in".ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]
         case "integer" | "number":
@@ -64,7 +64,7 @@ def _of_type(kind: Any, schema: Json, root: Json) -> Any:
             return None
 
 
-def _resolved(reference: str, root: Json) -> Json:
+def _resolve(reference: str, root: Json) -> Json:
     found: Any = root
     for name in reference.removeprefix("#/").split("/"):
         found = found[name]

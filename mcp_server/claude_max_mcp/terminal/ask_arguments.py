@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from claude_max_mcp.errors import RequestError, invalid
-from claude_max_mcp.messages import Json, picture_type
+from claude_max_mcp.messages import DocumentBlock, DocumentSource, ImageBlock, Json
+from claude_max_mcp.pictures import detect_picture
 
 MOST = 31 * 1024 * 1024
 """Bytes of a question; the server takes 32 MB, with all that is around it."""
 
 PATIENCE = 2.0
-"""Seconds that a pipe may be silent before the person is told what is waited for."""
+"""Seconds that a pipe may be silent before the person hears what is waited for."""
 
 
-def arguments(prompt: str | None, piped: str | None, images: Sequence[Path], files: Sequence[Path]) -> Json:
+def build_arguments(prompt: str | None, piped: str | None, images: Sequence[Path], files: Sequence[Path]) -> Json:
     """The question; without a prompt, what is piped in is the prompt.
 
     Raises:
@@ -31,15 +32,15 @@ def arguments(prompt: str | None, piped: str | None, images: Sequence[Path], fil
     """
     if prompt is None:
         prompt, piped = piped or "", None
-    blocks = [*map(image, images), *map(document, files)]
+    blocks: list[ImageBlock | DocumentBlock] = [*map(read_image, images), *map(read_document, files)]
     if piped:
-        blocks.append(text_document("standard input", piped))
+        blocks.append(as_document("standard input", piped))
     if not blocks:
-        return _fitting({"prompt": prompt})
-    return _fitting({"messages": [{"role": "user", "content": [*blocks, {"type": "text", "text": prompt}]}]})
+        return _check_size({"prompt": prompt})
+    return _check_size({"messages": [{"role": "user", "content": [*blocks, {"type": "text", "text": prompt}]}]})
 
 
-def piped_text(tell: Callable[[str], None]) -> str | None:
+def read_piped_text(notify: Callable[[str], None]) -> str | None:
     """All that is piped in, as it is; None if standard input is no pipe and no file, or holds nothing but space.
 
     Raises:
@@ -48,24 +49,24 @@ def piped_text(tell: Callable[[str], None]) -> str | None:
     if not _is_piped():
         return None
     if not select.select([0], [], [], PATIENCE)[0]:
-        tell("Waiting for standard input to end, as it goes along. Where there is none: < /dev/null")
-    text = _text("Standard input", sys.stdin.buffer.read(MOST + 1))
+        notify("Waiting for standard input to end, as it goes along. Where there is none: < /dev/null")
+    text = _decode("Standard input", sys.stdin.buffer.read(MOST + 1))
     return text if text.strip() else None
 
 
-def image(path: Path) -> Json:
+def read_image(path: Path) -> ImageBlock:
     """An image as a block; its first bytes say what it is.
 
     Raises:
         RequestError: it is none that Claude can see.
     """
     content = _read(path)
-    if (kind := picture_type(content)) is None:
+    if (kind := detect_picture(content)) is None:
         raise invalid(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
-    return {"type": "image", "source": _base64(kind, content)}
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": _encode(content)}}
 
 
-def document(path: Path) -> Json:
+def read_document(path: Path) -> DocumentBlock:
     """A PDF or a text file as a block.
 
     Raises:
@@ -73,11 +74,12 @@ def document(path: Path) -> Json:
     """
     content = _read(path)
     if content.startswith(b"%PDF-"):
-        return {"type": "document", "source": _base64("application/pdf", content), "title": path.name}
-    return text_document(path.name, _text(str(path), content))
+        source: DocumentSource = {"type": "base64", "media_type": "application/pdf", "data": _encode(content)}
+        return {"type": "document", "source": source, "title": path.name}
+    return as_document(path.name, _decode(str(path), content))
 
 
-def text_document(title: str, text: str) -> Json:
+def as_document(title: str, text: str) -> DocumentBlock:
     """Text as a block of its own, whose bounds nothing in it can shift."""
     return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}, "title": title}
 
@@ -98,7 +100,7 @@ def _read(path: Path) -> bytes:
         raise invalid(f"{path} cannot be read ({error.strerror}).") from None
 
 
-def _text(name: str, content: bytes) -> str:
+def _decode(name: str, content: bytes) -> str:
     if len(content) > MOST:
         raise _too_large()
     try:
@@ -107,11 +109,11 @@ def _text(name: str, content: bytes) -> str:
         raise invalid(f"{name} is no text in UTF-8. Give PDFs with --file and images with --image.") from None
 
 
-def _base64(kind: str, content: bytes) -> Json:
-    return {"type": "base64", "media_type": kind, "data": base64.b64encode(content).decode()}
+def _encode(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
-def _fitting(question: Json) -> Json:
+def _check_size(question: Json) -> Json:
     if len(json.dumps(question, ensure_ascii=False).encode()) > MOST:
         raise _too_large()
     return question

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.front.connect import Client, Server, recipes, this_program
+from claude_max_mcp.front.connect import Client, Server, find_program, make_recipes
 from claude_max_mcp.terminal import help_texts as manual
 from claude_max_mcp.terminal.doctor.findings import Finding, Level
 from claude_max_mcp.terminal.exit_codes import REQUEST, STOPPED, UNREAD, USAGE, exit_code
@@ -122,12 +122,12 @@ def ask_command(
 
 
 def _question(prompt: str | None, images: list[Path], files: list[Path]) -> dict[str, Any]:
-    from claude_max_mcp.terminal.ask_arguments import arguments, piped_text
+    from claude_max_mcp.terminal.ask_arguments import build_arguments, read_piped_text
 
-    piped = piped_text(lambda said: notes.print(said, markup=False))
+    piped = read_piped_text(lambda said: notes.print(said, markup=False))
     if prompt is None and piped is None:
         raise typer.BadParameter("Say what to ask, or pipe it in.", param_hint="PROMPT")
-    return arguments(prompt, piped, images, files)
+    return build_arguments(prompt, piped, images, files)
 
 
 @app.command("status", epilog=manual.STATUS)
@@ -177,8 +177,8 @@ def connect_command(
 ) -> None:
     """Give a client what it needs in order to use the server: printed, or with --write put where it belongs."""
     token, file = _token(), _settings().token_file
-    server = Server(_url(), token is not None, token if show_token else None, file, this_program())
-    made = recipes(client, server)
+    server = Server(_url(), token is not None, token if show_token else None, file, find_program())
+    made = make_recipes(client, server)
     if write:
         from claude_max_mcp.terminal.install import place
 

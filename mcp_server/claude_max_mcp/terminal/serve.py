@@ -22,7 +22,7 @@ from claude_max_mcp.background import beside
 from claude_max_mcp.errors import ServiceError, invalid
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
-from claude_max_mcp.front.mcp import mcp_server
+from claude_max_mcp.front.mcp import make_mcp_server
 from claude_max_mcp.front.tokens import with_token
 from claude_max_mcp.service.logs import log_request
 from claude_max_mcp.service.service import Service
@@ -114,7 +114,7 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
 async def _serve_stdio(settings: Settings, environment: Mapping[str, str]) -> None:
     async with Service.running(settings, environment) as service:
         service.journal.listen(log_request)
-        server = mcp_server(service)
+        server = make_mcp_server(service)
         with anyio.CancelScope() as scope, claimed_stdin() as stdin:
             async with beside(partial(_cancel_on_signal, scope)):
                 # The SDK only iterates over its input, which it declares as a file.

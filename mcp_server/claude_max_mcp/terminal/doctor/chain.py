@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from claude_max_mcp.claude.launch import TESTED_VERSION, Launch, blank_launch, find_cli
+from claude_max_mcp.claude.launch import TESTED_VERSION, Launch, find_cli, make_blank_launch
 from claude_max_mcp.claude.login import Login, look_up
-from claude_max_mcp.engine.workspace import opened
+from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.settings import Settings, cli_environment, inside_claude_code, stray_api_keys
+from claude_max_mcp.settings import Settings, cli_environment, find_stray_api_keys, is_inside_claude_code
 from claude_max_mcp.terminal.doctor.findings import Finding, ok, problem, warning
 from claude_max_mcp.terminal.doctor.machine import available_mb, clock, key_files, memory
 from claude_max_mcp.terminal.doctor.server import ANSWERS, reach
@@ -36,7 +36,7 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
         yield problem(error.message.partition(". ")[0], error.message.partition(". ")[2])
     else:
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
-            launch = blank_launch(settings, cli_environment(settings), cli, Path(scratch))
+            launch = make_blank_launch(settings, cli_environment(settings), cli, Path(scratch))
             for finding in await _cli(settings, launch, alone=alone):
                 yield finding
             yield _workspace(settings, launch)
@@ -58,7 +58,7 @@ async def _cli(settings: Settings, launch: Launch, *, alone: bool) -> list[Findi
 
 def _login_file(launch: Launch) -> Finding | None:
     try:
-        with launch.login():
+        with launch.opening_login():
             return None
     except ClaudeMaxError as error:
         return problem(error.message.partition(". ")[0], error.message.partition(". ")[2])
@@ -98,7 +98,7 @@ def _payer(settings: Settings, login: Login) -> list[Finding]:
 
 
 def _workspace(settings: Settings, launch: Launch) -> Finding:
-    workspace = opened(settings, launch)
+    workspace = open_workspace(settings, launch)
     if workspace is None:
         return ok("no folder is opened to Claude (CLAUDE_MAX_WORKSPACE_ROOT opens one for reading)")
     cure = "Let CLAUDE_MAX_WORKSPACE_ROOT name a folder that Claude may read."
@@ -114,12 +114,12 @@ def _surroundings(settings: Settings) -> list[Finding]:
     reaches = "the server's too" if settings.billing == "any" else "but the server's, which never gets it"
     found = [
         warning(f"{name} is set here: any claude CLI started here bills the API account, {reaches}", f"unset {name}")
-        for name in stray_api_keys()
+        for name in find_stray_api_keys()
     ]
     found += [
         warning(f"{file} sets {name}: what loads that file bills the API account", f"Remove that line from {file}.")
         for file, name in key_files(Path.cwd())
     ]
-    if inside_claude_code():
+    if is_inside_claude_code():
         found.append(ok("inside Claude Code: harmless here, as the CLI gets none of its variables"))
     return found

@@ -80,8 +80,8 @@ def key_files(folder: Path) -> list[tuple[Path, str]]:
     """The `.env` file of a folder, once for the name of each API key that it sets."""
     file = folder / ".env"
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MOST_READ).decode(errors="replace")
+        with file.open("rb") as open_workspace:
+            text = open_workspace.read(MOST_READ).decode(errors="replace")
     except OSError:
         return []
     return [(file, name) for name in API_KEYS if re.search(rf"^\s*(?:export\s+)?{name}\s*=\s*\S", text, re.MULTILINE)]

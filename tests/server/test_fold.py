@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from dirty_equals import IsStr
 
-from claude_max_mcp.engine.message import MessageBuilder
+from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 
 Json = dict[str, Any]
 
 
-def built(events: list[Json]) -> MessageBuilder:
-    builder = MessageBuilder()
+def built(events: list[Json]) -> Fold:
+    fold = Fold()
     for event in events:
-        builder.add(event)
-    return builder
+        fold.add(event)
+    return fold
 
 
 REPLIES = {
@@ -40,9 +40,9 @@ REPLIES = {
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
 def test_the_whole_message_is_the_one_that_was_not_streamed(reply: Reply) -> None:
-    builder = built(list(reply.events("claude-sonnet-5-5")))
-    assert builder.complete
-    assert builder.message == {**reply.message("claude-sonnet-5-5"), "id": IsStr(regex="msg_.+")}
+    fold = built(list(reply.events("claude-sonnet-5-5")))
+    assert fold.complete
+    assert fold.message == {**reply.message("claude-sonnet-5-5"), "id": IsStr(regex="msg_.+")}
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
@@ -66,20 +66,39 @@ def test_the_text_is_that_of_all_text_blocks_and_of_no_other() -> None:
 
 
 def test_before_the_first_event_there_is_nothing() -> None:
-    builder = MessageBuilder()
-    assert (builder.message, builder.text, builder.stop_reason, builder.complete) == ({}, "", None, False)
+    fold = Fold()
+    assert (fold.message, fold.text, fold.stop_reason, fold.complete) == ({}, "", None, False)
 
 
 def test_a_stop_without_a_reason_completes_nothing() -> None:
     events = [event for event in Reply().events("m") if event["type"] != "message_delta"]
-    builder = built(events)
-    assert (builder.complete, builder.stop_reason) == (False, None)
+    fold = built(events)
+    assert (fold.complete, fold.stop_reason) == (False, None)
 
 
-def test_a_second_start_begins_anew() -> None:
-    events = list(Reply(content=(Text("lost"),)).events("m"))[:-2]
-    builder = built([*events, *Reply(content=(Text("kept"),)).events("m")])
-    assert (builder.text, builder.complete) == ("kept", True)
+def test_a_message_that_broke_off_before_it_said_anything_is_begun_anew() -> None:
+    lost = list(Reply(content=(Text("lost"),)).events("m"))[:2]
+    reply = Reply(content=(Text("kept"),))
+    fold = Fold()
+    shown = [event for part in [*lost, *reply.events("m")] for event in fold.add(part)]
+    assert (fold.text, fold.complete) == ("kept", True)
+    assert [event["type"] for event in shown] == [event["type"] for event in reply.events("m")]
+    assert fold.message["usage"] == reply.usage
+
+
+def test_a_message_cannot_begin_where_a_part_of_another_was_shown() -> None:
+    fold = built(list(Reply(content=(Text("lost"),)).events("m"))[:-2])
+    assert fold.partly_shown
+    with pytest.raises(ValueError, match="in the middle"):
+        fold.add(next(iter(Reply().events("m"))))
+
+
+def test_arguments_that_were_cut_short_are_kept_as_far_as_they_came() -> None:
+    call = ToolUse("look", {"at": "this", "long": "text"})
+    start, begin, delta, stop, end, last = Reply(content=(call,), stop_reason="max_tokens").events("m")
+    delta["delta"]["partial_json"] = '{"at": "this", "lon'
+    (block,) = built([start, begin, delta, stop, end, last]).message["content"]
+    assert block["input"] == {"at": "this"}
 
 
 def test_the_arguments_of_a_call_may_come_in_any_pieces() -> None:

@@ -1,0 +1,209 @@
+"""One run's stream events, folded into the one message that was asked for.
+
+In: the raw events of everything that the CLI receives after one prompt. Out: the events that the caller is shown, and
+the message that they make. One run may be several messages upstream, where the CLI runs tools of its own between them
+(`StructuredOutput`, those that read the workspace) or asks again after a broken connection: the caller sees one. Of
+the CLI's own tools there is no trace. With a schema the message's text is the JSON, once the CLI has accepted it. It
+knows nothing of processes, and checks nothing.
+
+Three things are followed at once, and only here:
+
+1. the current message upstream: which blocks it began, and whether it has said anything yet;
+2. where its blocks stand in the answer, which leaves some out and goes on counting from message to message;
+3. what is held back: until a message says something, a retry may replace it, so nothing of it is shown.
+"""
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+from claude_max_mcp.messages import Json
+
+STRUCTURED_OUTPUT = "StructuredOutput"
+"""The CLI's tool for output that fits a schema; Claude calls it until its input fits."""
+
+APPENDED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
+"""Deltas that extend a string, and the field of the block that they extend."""
+
+
+class Fold:
+    """Folds the events of one run.
+
+    Args:
+        cli_tools: the names of the tools that the CLI runs itself.
+        structured: whether the answer is to fit a schema.
+    """
+
+    def __init__(self, cli_tools: frozenset[str] = frozenset(), *, structured: bool = False) -> None:
+        self.message: Json = {}
+        """The answer, as far as the caller has been shown it."""
+        self.complete = False
+        """Whether the answer is whole: its `message_stop` was shown, after a stop reason."""
+        self._cli_tools = cli_tools
+        self._structured = structured
+        self._partial_json: dict[int, str] = {}
+        # The current message upstream.
+        self.begun: list[Json] = []
+        """The blocks of the current message upstream, as they began."""
+        self.partly_shown = False
+        """Whether the caller has been shown a part of the current message, so that it cannot begin anew."""
+        self._places: dict[int, int] = {}  # index upstream: index in the answer
+        self._speaks = False
+        self._closing: Json = {}  # its `message_delta`
+        # The answer.
+        self._count = 0  # blocks shown
+        self._count_before = 0  # the same, before the current message
+        self._usage: Json = {}
+        self._usage_before: Json = {}
+        self._held: list[Json] = []
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else "partly shown" if self.partly_shown else "open"
+        return f"<Fold {state} blocks={self._count} held={len(self._held)}>"
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the answer ended; None while it has not."""
+        return self.message.get("stop_reason")
+
+    @property
+    def text(self) -> str:
+        """The answer's text blocks, joined."""
+        return "".join(block["text"] for block in self.message.get("content", []) if block.get("type") == "text")
+
+    def add(self, event: Json) -> list[Json]:
+        """Take in the next event; the events that the caller is shown now."""
+        return self._show(self._translate(event))
+
+    def conclude(self, output: Any) -> list[Json]:
+        """End the answer with output that fits the schema; the events that the caller is shown now."""
+        index, text = self._count, json.dumps(output, ensure_ascii=False)
+        delta = {"stop_reason": "end_turn", "stop_sequence": None}
+        return self._show(
+            [
+                {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}},
+                {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}},
+                {"type": "content_block_stop", "index": index},
+                {"type": "message_delta", "delta": delta, "usage": self._usage},
+                {"type": "message_stop"},
+            ]
+        )
+
+    def _translate(self, event: Json) -> list[Json]:
+        """An event upstream as events of the answer."""
+        match event["type"]:
+            case "message_start":
+                return self._start_message(event)
+            case "content_block_start":
+                return self._start_block(event)
+            case "content_block_delta" | "content_block_stop":
+                place = self._places.get(event["index"])
+                return [] if place is None else [_place_at(event, place)]
+            case "message_delta":
+                return self._close_message(event)
+            case "message_stop":
+                return [event] if self._ends_answer() else []
+            case _:
+                return [event]  # `ping`, and whatever a later API adds
+
+    def _start_message(self, event: Json) -> list[Json]:
+        if self.partly_shown:
+            raise ValueError("a message began in the middle of another one")
+        if self._closing:  # else the message before broke off without a word, and this one replaces it
+            self._count_before, self._usage_before = self._count, self._usage
+        self._count, self._usage = self._count_before, self._usage_before
+        self._add_usage(event["message"].get("usage") or {})
+        self.begun, self._places, self._closing = [], {}, {}
+        self._speaks = self.partly_shown = False
+        self._held.clear()
+        return [] if self.message else [event]
+
+    def _start_block(self, event: Json) -> list[Json]:
+        block = event["content_block"]
+        self.begun.append(block)
+        if (self._structured and block["type"] == "text") or block.get("name") in self._cli_tools:
+            return []
+        place = self._places[event["index"]] = self._count
+        self._count += 1
+        return [_place_at(event, place)]
+
+    def _close_message(self, event: Json) -> list[Json]:
+        several = bool(self._usage_before)
+        self._add_usage(event.get("usage") or {})
+        self.partly_shown = False
+        self._closing = {**event, "usage": self._usage} if several else event
+        return [self._closing] if self._ends_answer() else []
+
+    def _ends_answer(self) -> bool:
+        """Whether the current message ends the answer, too; if not, the CLI goes on by a message of its own."""
+        reason = self._closing.get("delta", {}).get("stop_reason")
+        if reason == "tool_use":
+            called = [block.get("name") for block in self.begun if block["type"] == "tool_use"]
+            return not called or not self._cli_tools.issuperset(called)
+        return reason is not None and not (self._structured and reason == "end_turn")
+
+    def _add_usage(self, usage: Json) -> None:
+        """Take in the usage of the current message, on top of that of the messages before it."""
+        for name, value in usage.items():
+            if isinstance(value, int) and isinstance(before := self._usage_before.get(name), int):
+                value += before
+            self._usage = {**self._usage, name: value}
+
+    def _show(self, events: list[Json]) -> list[Json]:
+        """Hold events back until the current message says something; then show all that was held."""
+        self._held += events
+        if not self._speaks and any(map(_speaks, events)):
+            self._speaks = True
+            self.partly_shown = not self._closing
+        if not self._speaks:
+            return []
+        shown, self._held = self._held, []
+        for event in shown:
+            self._collect(event)
+        return shown
+
+    def _collect(self, event: Json) -> None:
+        """Add an event that is shown to the message."""
+        match event["type"]:
+            case "message_start":
+                self.message = {**event["message"], "content": []}
+            case "content_block_start":
+                self.message["content"].append(dict(event["content_block"]))
+            case "content_block_delta":
+                self._extend(event["index"], event["delta"])
+            case "content_block_stop":
+                self._close_block(event["index"])
+            case "message_delta":
+                self.message.update(event["delta"])
+                self.message["usage"] = {**(self.message.get("usage") or {}), **(event.get("usage") or {})}
+            case "message_stop":
+                self.complete = True
+            case _:
+                pass
+
+    def _extend(self, index: int, delta: Json) -> None:
+        block, kind = self.message["content"][index], delta["type"]
+        if kind in APPENDED:
+            name = APPENDED[kind]
+            block[name] = block.get(name, "") + delta[name]
+        elif kind == "input_json_delta":
+            self._partial_json[index] = self._partial_json.get(index, "") + delta["partial_json"]
+        elif kind == "citations_delta":
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+
+    def _close_block(self, index: int) -> None:
+        if partial := self._partial_json.pop(index, ""):
+            # Cut short by `max_tokens` the arguments are not whole: what came of them is kept, as the API itself does.
+            self.message["content"][index]["input"] = from_json(partial, allow_partial=True)
+
+
+def _place_at(event: Json, index: int) -> Json:
+    return event if event["index"] == index else {**event, "index": index}
+
+
+def _speaks(event: Json) -> bool:
+    """Whether an event is something that a retry could not take back."""
+    if event["type"] == "content_block_start":
+        return event["content_block"]["type"] == "redacted_thinking"  # it comes whole, without deltas
+    return event["type"] in ("content_block_delta", "message_delta")

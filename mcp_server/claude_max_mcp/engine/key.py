@@ -1,0 +1,42 @@
+"""What names a conversation: a digest of all that shapes its answers, and of all that was said.
+
+In: the options' digest, messages in the form of `messages.normalise`. Out: a key, equal for equal content whatever the
+order of fields, and different for any other: an edited history is never found. The key of a longer conversation is
+made from that of the shorter one, so a history is read through once.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+from claude_max_mcp.messages import Json
+
+ESSENCE = {
+    "text": ("type", "text"),
+    "thinking": ("type", "thinking", "signature"),
+    "redacted_thinking": ("type", "data"),
+    "tool_use": ("type", "id", "name", "input"),
+}
+"""What counts of Claude's own blocks: callers send them back without what the API put beside it."""
+
+
+def digest(value: Any) -> str:
+    """A digest of JSON, whatever the order of its fields."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def extend_key(key: str, message: Json) -> str:
+    """The key of a conversation after one more message."""
+    return digest([key, message["role"], [_take_essence(block) for block in message["content"]]])
+
+
+def make_key(options_key: str, messages: Iterable[Json]) -> str:
+    """The key of a conversation with these options."""
+    return reduce(extend_key, messages, options_key)
+
+
+def _take_essence(block: Json) -> Json:
+    names = ESSENCE.get(block["type"])
+    return block if names is None else {name: block.get(name) for name in names}
