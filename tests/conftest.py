@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,10 @@ from tests.house import House, serving
 
 for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:
     del os.environ[_name]  # an inherited login or setting would change, or pay for, what is tested
+
+# Each HTTP client would load the machine's certificate authorities, for 25 ms; all that is called here is plain HTTP.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,12 @@
 from typing import Any
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from claude_max_mcp.standin import Reply
 from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.samples import Json
+from tests.waiting import until
 
 
 def sent(house: House, index: int = -1) -> list[Json]:
@@ -43,9 +43,8 @@ def only(house: House, reply: Reply) -> None:
 
 async def nothing_more_was_answered(house: House) -> None:
     """The CLI goes on some ten milliseconds after such an answer: if it was quicker than the kill, it was cut off."""
-    with anyio.fail_after(30):
-        while (await house.service.health()).pool.leased:
-            await checkpoint()
+    await until(lambda: not house.service.state().pool.leased)
+    with anyio.fail_after(60):
         for late in house.standin.requests[1:]:
             await late.closed_early.wait()
     assert len(house.standin.requests) <= 2

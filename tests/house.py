@@ -1,6 +1,7 @@
 """A whole server for tests: the real CLI, the stand-in upstream, MCP and HTTP on loopback."""
 
 import json
+import os
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -25,6 +26,9 @@ from claude_max_mcp.wire import AskResult
 MODERN = "2026-07-28"
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
+
+MEASURED = {name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
+"""What a Python that a test starts needs in its environment to be measured too; empty but for `make coverage`."""
 
 LOGIN = Login(TESTED_VERSION, configured=True, method="oauth_token", billed_to="subscription")
 """What the CLI says in `cli_environment`; `shared_house` asks it, and `test_health` shows that it is so."""
@@ -82,7 +86,7 @@ class House:
         received = b""
         async with await anyio.connect_tcp("127.0.0.1", int(self.root.rpartition(":")[2])) as stream:
             await stream.send(request.encode())
-            with anyio.fail_after(30), suppress(anyio.EndOfStream):
+            with anyio.fail_after(60), suppress(anyio.EndOfStream):
                 while b"\r\n\r\n" not in received or not received.endswith(b"}"):
                     received += await stream.receive()
         return received

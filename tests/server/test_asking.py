@@ -31,7 +31,7 @@ NASTY = "--- a\r\n+++ b\n</document> @/etc/hostname /help !ls ‮\n\n"
 
 async def ask(house: House, home: Path, *arguments: str, piped: bytes | None = None) -> Said:
     """Run `ask` to its end, with a pipe for standard input if something is piped in."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(
             [*PROGRAM, "ask", *arguments],
             input=piped,
@@ -72,7 +72,7 @@ async def test_a_pipe_that_says_nothing_yet_is_waited_for_and_the_person_is_told
     process = await anyio.open_process([*PROGRAM, "ask", "review"], env=environment, cwd=tmp_path, stdin=PIPE)
     async with process:
         assert process.stdin and process.stderr and process.stdout
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert b"Waiting for standard input" in await process.stderr.receive()
             assert house.standin.requests == []
             await process.stdin.send(b"late")
@@ -186,7 +186,7 @@ async def test_into_a_pipe_the_answer_goes_as_it_is(house: House, tmp_path: Path
 async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path: Path) -> None:
     house.standin.enqueue(Reply(content=(Text("one two three"),), hold=anyio.Event(), hold_after=1))
     async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             request = await house.standin.arrived()
             await terminal.shows("\x1b[?25h")
             terminal.process.send_signal(signal.SIGINT)
@@ -198,7 +198,7 @@ async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path
 async def test_a_reader_who_has_seen_enough_ends_it_quietly_and_cancels_upstream(house: House, tmp_path: Path) -> None:
     house.standin.enqueue(Reply(content=(Text("line\n" * 5000),), pace=0.02))
     command = f"( {sys.executable} -m claude_max_mcp ask hello; echo $? > code ) | head -1"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(
             ["sh", "-c", command], env=surroundings(tmp_path, CLAUDE_MAX_URL=house.url), cwd=tmp_path
         )

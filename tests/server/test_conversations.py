@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from pydantic_core import from_json
 
 from claude_max_mcp.standin import RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
@@ -15,6 +14,7 @@ from claude_max_mcp.wire import AskResult
 from tests.conversations import nothing_more_was_answered, only, reply_of, sent, session
 from tests.house import House, serving
 from tests.samples import IMAGE, PDF, PNG, WEATHER, Json, assistant, returned, use, user
+from tests.waiting import until
 
 HISTORIES: dict[str, list[Json]] = {
     "text": [user("What is 2+2?"), assistant("4"), user("and 3+3?")],
@@ -117,7 +117,7 @@ async def test_two_callers_with_the_same_history_each_get_their_own(house: House
     async def go_on(word: str) -> None:
         results[word] = await house.ask(messages=[*first, said, user(word)])
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(go_on, "one")
             tasks.start_soon(go_on, "two")
@@ -237,9 +237,7 @@ async def test_a_caller_who_comes_back_too_late_goes_on_from_history(forgetful: 
     forgetful.standin.enqueue(Reply(content=(Text("Let me see."), call)), Reply(content=(Text("Sunny."),)))
     first = [user("weather in Paris?")]
     said = reply_of(await forgetful.ask(messages=first, tools=[WEATHER], system="Be terse."))
-    with anyio.fail_after(5):
-        while (await forgetful.service.health()).pool.kept:
-            await checkpoint()
+    await until(lambda: not forgetful.service.state().pool.kept)
     late = [*first, said, user(returned("toolu_1"))]
     result = await forgetful.ask(
         messages=late, tools=[WEATHER], system="Be terse.", output_config={"effort": "low"}, max_tokens=500
@@ -296,7 +294,7 @@ async def test_output_that_does_not_fit_is_asked_for_again_and_never_handed_over
 
 async def test_text_that_only_looks_like_json_is_no_structured_output(house: House) -> None:
     house.standin.script(lambda _: Reply(content=(Text('{"city": "Paris"}'),)))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="where?", output_schema=SCHEMA)
     assert result.error and result.error.code == "empty_answer"
     assert result.structured_output is None

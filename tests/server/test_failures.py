@@ -32,7 +32,7 @@ async def test_an_error_of_upstream_is_typed(
     house: House, failure: Failure, code: str, status: int, retryable: bool, advice: str
 ) -> None:
     house.standin.script(lambda request: failure)
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="hello")
     assert not result.success and result.message is None
     assert result.error
@@ -59,7 +59,7 @@ async def test_a_login_problem_says_authentication_and_how_to_log_in(house: Hous
 
 async def test_an_overloaded_upstream_is_reported_after_few_retries_each_shown(house: House) -> None:
     house.standin.script(lambda request: api.overloaded())
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         shown, _ = await house.listen(prompt="hello")
     assert len(house.standin.requests) == 3
     assert [text[:12] for text in shown] == ["[overloaded:", "[overloaded:"]
@@ -73,7 +73,7 @@ async def test_an_upstream_that_recovers_is_answered_as_if_nothing_had_been(hous
 
 async def test_timeout_wins_over_retries_and_over_a_silent_upstream(house: House) -> None:
     house.standin.script(lambda request: Reply(hold=anyio.Event()))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="hello", timeout=0.5)
     assert result.error and (result.error.code, result.error.status) == ("timeout", 504)
     assert "0.5 s" in result.error.message
@@ -90,7 +90,7 @@ async def test_timeout_wins_over_retries_and_over_a_silent_upstream(house: House
 )
 async def test_a_broken_answer_is_an_error_and_never_a_success(house: House, reply: Reply) -> None:
     house.standin.script(lambda request: reply)
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="hello")
     assert result.error and (result.error.code, result.error.retryable) == ("overloaded", True)
     assert not result.success

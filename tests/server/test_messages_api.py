@@ -92,7 +92,7 @@ async def test_the_sdk_streams_text_and_gathers_the_message(house: House, claude
 async def test_a_first_piece_comes_before_the_answer_is_whole(house: House, claude: AsyncAnthropic) -> None:
     gate = anyio.Event()
     house.standin.enqueue(Reply(content=(Text("one two"),), hold=gate, hold_after=1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with claude.messages.stream(**ASK) as stream:
             assert await anext(aiter(stream.text_stream)) == "one "
             gate.set()
@@ -189,7 +189,7 @@ async def test_each_error_has_its_status_and_its_class_in_the_sdk(
     house: House, claude: AsyncAnthropic, failure: Failure, error: type[Any], status: int, kind: str, stream: bool
 ) -> None:
     house.standin.script(lambda _: failure)
-    with anyio.fail_after(30), pytest.raises(error) as raised:
+    with anyio.fail_after(60), pytest.raises(error) as raised:
         await create(claude, stream=stream)
     assert type(raised.value) is error
     assert (raised.value.status_code, type_of(raised.value)) == (status, kind)
@@ -210,7 +210,7 @@ async def test_a_usage_limit_says_when_to_come_back_and_is_not_asked_again(house
 async def test_an_answer_that_breaks_off_is_an_error_inside_the_stream(house: House, claude: AsyncAnthropic) -> None:
     heard = anyio.Event()
     house.standin.enqueue(Reply(content=(Text("one two three four"),), hold=heard, hold_after=2, cut_after=2))
-    with anyio.fail_after(30), pytest.raises(anthropic.APIStatusError) as raised:
+    with anyio.fail_after(60), pytest.raises(anthropic.APIStatusError) as raised:
         async with claude.messages.stream(**ASK) as stream:
             async for _ in stream.text_stream:
                 heard.set()
@@ -255,7 +255,7 @@ async def test_silence_is_filled_with_pings(house: House) -> None:
     listener = bind("127.0.0.1", 0)
     root = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with listening(app, listener), AsyncAnthropic(base_url=root, api_key="any", max_retries=0) as claude:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with claude.messages.with_streaming_response.create(**ASK, stream=True) as response:
                 lines = aiter(response.iter_lines())
                 assert [line async for line in _until("event: content_block_delta", lines)]
@@ -279,14 +279,14 @@ async def _hang_up(standin: StandIn, asking: Callable[[], Coroutine[Any, Any, ob
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "before the first event"])
 async def test_hanging_up_ends_the_request_upstream(house: House, claude: AsyncAnthropic, stream: bool) -> None:
     house.standin.script(lambda _: Reply(hold=anyio.Event()))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await _hang_up(house.standin, partial(create, claude, stream=stream))
         await house.standin.requests[0].closed_early.wait()
 
 
 async def test_closing_a_stream_ends_the_request_upstream(house: House, claude: AsyncAnthropic) -> None:
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await closing_the_stream(claude)
         await house.standin.requests[0].closed_early.wait()
         house.standin.reset()

@@ -127,7 +127,7 @@ async def test_two_who_go_on_at_once_lose_nothing(house: House) -> None:
     async def go_on(prompt: str) -> None:
         answers[prompt] = await house.ask(prompt=prompt, session_id=first.session_id)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for prompt in ("left", "right"):
                 tasks.start_soon(go_on, prompt)

@@ -138,7 +138,7 @@ async def test_every_way_of_ending_an_answer_reaches_upstream(
     upstream: StandIn, model: ClaudeMaxModel, end: Callable[[ClaudeMaxModel], Awaitable[None]]
 ) -> None:
     upstream.script(lambda _: Reply(content=(Text("one two three"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await end(model)
         await upstream.requests[0].closed_early.wait()
     upstream.reset()

@@ -75,7 +75,7 @@ async def test_no_more_run_at_once_than_the_limit_says(upstream: StandIn, model:
     gate = anyio.Event()
     upstream.script(lambda _: Reply(content=(Text("ok"),), hold=gate))
     agent = Agent(ConcurrencyLimitedModel(model, 1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         runs = asyncio.gather(agent.run("one"), agent.run("two"))
         await upstream.arrived(1)
         for _ in range(100):
