@@ -11,8 +11,7 @@ from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.messages import Message
 from claude_max_mcp.standin import ToolUse
 from tests.cli.bare import SONNET, UNCHANGED, Bare, Changed, ask, assistant, heard, initialize, user
-from tests.cli.calls import WEATHER
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG, WEATHER
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ import pytest
 from claude_max_mcp.claude.caller_tools import LONGEST_RESULT, CallerTools, make_manifest
 from claude_max_mcp.standin import Reply, Text, ToolUse
 from tests.cli.bare import UNCHANGED, Bare, Changed, ask, assistant, declare, events_until, heard, initialize, user
-from tests.cli.calls import WEATHER, Asked, text
-from tests.server.test_verbatim import PNG
+from tests.cli.calls import Asked, text
+from tests.samples import PNG, WEATHER
 
 Json = dict[str, Any]
 

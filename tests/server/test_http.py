@@ -170,7 +170,7 @@ async def test_other_methods_and_paths_have_their_usual_status(
 
 async def test_closing_the_connection_ends_the_request_upstream(house: House) -> None:
     house.standin.script(lambda request: Reply(hold=anyio.Event()))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with beside(partial(post, house, {"prompt": "hello"})):
             upstream = await house.standin.arrived()
         await upstream.closed_early.wait()

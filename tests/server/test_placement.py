@@ -141,7 +141,7 @@ async def test_claude_code_is_told_by_its_own_command_and_connects(tmp_path: Pat
 async def claude_mcp_list(home: Path) -> str:
     quiet = {"DISABLE_TELEMETRY": "1", "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
     environment = {"PATH": PATH, "HOME": str(home), "CLAUDE_MAX_TOKEN": TOKEN, **quiet}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process([find_cli(), "mcp", "list"], env=environment, cwd=home)
     return done.stdout.decode()
 
