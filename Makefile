@@ -3,19 +3,29 @@
 # Your own uv when you have one, otherwise a private one: nothing is installed system-wide.
 # (Asked for its version, as a version manager can put a name on PATH that runs nothing.)
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
+# Another Python gets a folder of its own: `make test VENV=.venv-3.13 PYTHON=python3.13`.
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
 NODE_READY := .venv/node/.installed
+
+# Some for each dependency, and nothing twice.
+LOWEST := tests/provider tests/end_to_end/contract/test_output.py tests/end_to_end/test_agents.py \
+	$(patsubst %,tests/server/test_%.py,ask commands door http mcp metrics messages_api pool progress resources tracing)
 
 # Neither the tests nor the demo may see, let alone use, the account of whoever runs make.
 unexport $(filter ANTHROPIC% CLAUDE%,$(.VARIABLES))
 # Otherwise pyright goes online at each run to see whether a newer pyright exists.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
+# The modules of one file share servers, so a file stays with one worker. A worker needs 1 GB with its CLI processes.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-docker conformance bundle cli-check lint format types check bench lock clean ci
+.PHONY: help install demo test coverage test-slow test-lowest test-docker conformance bundle cli-check lint format types check \
+	bench lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -25,8 +35,23 @@ install: $(READY) ## set up .venv (the other targets do this by themselves)
 demo: $(READY) ## show the server at work, without an account
 	$(BIN)/claude-max demo
 
-test: $(READY) ## run the tests
-	$(BIN)/pytest
+test: $(READY) ## run the tests, but for those that have a command of their own: test-slow, test-docker, conformance
+	$(BIN)/pytest $(PARALLEL)
+
+coverage: $(READY) ## run them and show which lines and branches they reach; fails below what pyproject.toml asks for
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PARALLEL)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-slow: $(READY) ## test the page in a browser (needs Chromium), replicas (nginx), the examples, the benchmarks
+	$(BIN)/pytest $(PARALLEL) tests/slow
+
+test-lowest: $(UV) ## run some of the tests with the oldest dependencies that pyproject.toml allows, in .venv-lowest
+	$(UV) venv --quiet --clear .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--group build --group dev --editable . --editable "./provider[embedded]"
+	.venv-lowest/bin/pytest $(PARALLEL) $(LOWEST)
 
 cli-check: $(READY) ## show what a new version of the CLI has changed, in a minute
 	$(BIN)/pytest tests/cli
@@ -82,13 +107,14 @@ lock: $(UV) ## move every dependency to its newest version
 		--no-annotate --output-file requirements-server.lock
 
 clean: ## remove all that make and uv have made here
-	rm -rf .venv .uv uv.lock dist build .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .uv uv.lock dist build .coverage .coverage.* .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --python: an environment that happens to be active must not be installed into.
 # The two packages come last, without dependencies, as those are pinned and checked by then.
 $(READY): requirements.lock pyproject.toml provider/pyproject.toml | $(UV)
-	$(BIN)/python -c "" 2>/dev/null || $(UV) venv --clear .venv
+	$(BIN)/python -c "" 2>/dev/null || \
+		$(UV) venv --clear $(if $(filter-out file,$(origin PYTHON)),--python "$(PYTHON)") $(VENV)
 	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --editable . --editable ./provider
 	@touch $@

@@ -13,6 +13,9 @@ from tests.house import House, serving
 
 for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:
     del os.environ[_name]  # an inherited login or setting would change, or pay for, what is tested
+# Each HTTP client would load the machine's certificate authorities, for 25 ms; all that is called here is plain HTTP.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 # Properties: the same few examples in every run, or with `--hypothesis-profile=thorough` many, and new ones each time.
 # No deadline and no complaint of slowness: a busy machine breaks no property.
@@ -30,7 +33,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 async def shared_house() -> AsyncGenerator[House]:
-    async with serving() as house:
+    async with serving(login=None) as house:
         yield house
 
 

@@ -1,17 +1,21 @@
 """A whole server for tests: the real CLI, the stand-in upstream, MCP and HTTP on loopback."""
 
 import json
+import os
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 from mcp import Client
 from mcp_types import CallToolResult
 
+from claude_max_mcp.claude.launch import TESTED_VERSION
+from claude_max_mcp.claude.login import Login
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
 from claude_max_mcp.service.service import Service
@@ -22,6 +26,14 @@ from claude_max_mcp.wire import AskResult
 MODERN = "2026-07-28"
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
+
+MEASURED = {name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
+"""What a Python that a test starts needs in its environment to be measured too; empty but for `make coverage`."""
+
+LOGIN = Login(TESTED_VERSION, configured=True, method="oauth_token", billed_to="subscription")
+"""What the CLI says in `cli_environment`; `shared_house` asks it, and `test_health` shows that it is so."""
+ABOUT_THE_CLI = {"cli_path", "login_file"}
+"""Settings with which the CLI, or its login, is another."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,16 @@ class House:
         """A plain HTTP client of this server."""
         return httpx2.AsyncClient(base_url=self.root, timeout=30, verify=False)
 
+    async def say(self, request: str) -> bytes:
+        """What the server sends in answer to just these characters, until it closes or a JSON body ends."""
+        received = b""
+        async with await anyio.connect_tcp("127.0.0.1", int(self.root.rpartition(":")[2])) as stream:
+            await stream.send(request.encode())
+            with anyio.fail_after(60), suppress(anyio.EndOfStream):
+                while b"\r\n\r\n" not in received or not received.endswith(b"}"):
+                    received += await stream.receive()
+        return received
+
 
 def asked(result: CallToolResult) -> AskResult:
     """The typed result of a call of `ask_claude`."""
@@ -89,8 +111,8 @@ def cli_environment(upstream: str, home: Path, **extra: str) -> dict[str, str]:
     }
 
 
-def store_login(home: Path, token: str, plan: str = "max") -> None:
-    """Leave an invented login where the CLI's own dialogue would leave one."""
+def store_login(home: Path, token: str, plan: str | None = "max") -> None:
+    """Leave an invented login where the CLI's own dialogue would leave one; without a plan, one without."""
     login = {"accessToken": token, "refreshToken": "sk-ant-ort01-invented", "expiresAt": 4102444800000}
     kept = {"claudeAiOauth": {**login, "scopes": ["user:inference", "user:profile"], "subscriptionType": plan}}
     (home / ".claude").mkdir()
@@ -99,9 +121,21 @@ def store_login(home: Path, token: str, plan: str = "max") -> None:
 
 @asynccontextmanager
 async def serving(
-    standin: StandIn | None = None, *, environment: Mapping[str, str] | None = None, **settings: Any
+    standin: StandIn | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    login: Login | None = LOGIN,
+    **settings: Any,
 ) -> AsyncGenerator[House]:
-    """A server of its own for the length of a block, with the settings given."""
+    """A server of its own for the length of a block, with the settings given.
+
+    Args:
+        standin: what answers for Claude; without it, one of its own.
+        environment: what the CLI inherits; without it, one with an invented login.
+        login: what the CLI would say of that login, which then is not asked. It always is in an environment, or with
+            settings, of the caller's own.
+        settings: see `Settings`.
+    """
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         standin = standin or await stack.enter_async_context(StandIn.running())
@@ -109,7 +143,8 @@ async def serving(
         chosen = Settings(**settings).model_copy(
             update={} if "state_dir" in settings else {"state_dir": home / "state"}
         )
-        service = await stack.enter_async_context(Service.running(chosen, inherited))
+        known = login if environment is None and settings.keys().isdisjoint(ABOUT_THE_CLI) else None
+        service = await stack.enter_async_context(Service.running(chosen, inherited, login=known))
         listener = bind("127.0.0.1", 0)
         await stack.enter_async_context(served(service, listener))
         yield House(service, standin, f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -131,6 +131,20 @@ class RequestError(ClaudeMaxError):
     codes = frozenset({"prompt_too_long", "request_too_large", "model_not_found", "invalid_request", "unsupported"})
 
 
+class InvalidRequest(RequestError):
+    """The request is malformed; `problem` names the argument and what it takes."""
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__("invalid_request", problem, advice)
+
+
+class Unsupported(RequestError):
+    """The request has something that this version cannot carry; `subject` names it."""
+
+    def __init__(self, subject: str, advice: str) -> None:
+        super().__init__("unsupported", f"{subject} is not supported by this server.", advice)
+
+
 class AccountError(ClaudeMaxError):
     """The owner's: signing in, who pays, or how much is left."""
 
@@ -164,16 +178,6 @@ def find_error_class(code: Code) -> type[ClaudeMaxError]:
         if code in family.codes:
             return family
     return ServiceError
-
-
-def invalid(problem: str, advice: str = "") -> RequestError:
-    """The error of a malformed request; `problem` names the argument and what it takes."""
-    return RequestError("invalid_request", problem, advice)
-
-
-def unsupported(subject: str, advice: str) -> RequestError:
-    """The error of a request with something that this version cannot carry; `subject` names it."""
-    return RequestError("unsupported", f"{subject} is not supported by this server.", advice)
 
 
 def hide_credentials(text: str) -> str:

@@ -7,12 +7,12 @@ not name stays in it as it is. Who sends a message, and where it goes, is not kn
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeGuard, TypeVar, cast
 
 from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, with_config
 from typing_extensions import TypedDict
 
-from claude_max_mcp.errors import invalid
+from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.pictures import SIGNATURE_BYTES, detect_picture
 from claude_max_mcp.refusals import Need, as_branch, choose_by, choose_text_or_list
 
@@ -20,6 +20,11 @@ Json: TypeAlias = dict[str, Any]
 """A JSON object whose fields this project does not name."""
 
 T = TypeVar("T")
+
+
+def is_object(value: object) -> TypeGuard[Json]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
 
 
 @with_config(ConfigDict(strict=True, extra="allow"))
@@ -223,9 +228,9 @@ def normalise(messages: Sequence[SentMessage], *, first: int = 0) -> list[Messag
             joined.append(Message(role=message["role"], content=blocks))
             numbers.append(number)
     if not joined:
-        raise invalid("messages: at least one is needed.")
+        raise InvalidRequest("messages: at least one is needed.")
     if joined[0]["role"] != "user" or joined[-1]["role"] != "user":
-        raise invalid("messages: the first and the last message must be the user's.")
+        raise InvalidRequest("messages: the first and the last message must be the user's.")
     for number, message, earlier in zip(numbers, joined, [None, *joined], strict=False):
         _check_answers(message, earlier, f"messages.{number}")
     return joined
@@ -247,7 +252,7 @@ def _list_blocks(content: str | Sequence[Block], place: str) -> list[Block]:
         _check_not_blank(content, place)
         return [TextBlock(type="text", text=content)]
     if not content:
-        raise invalid(f"{place}: text or a list of blocks is needed.")
+        raise InvalidRequest(f"{place}: text or a list of blocks is needed.")
     for at, block in enumerate(content):
         if block["type"] == "text":
             _check_not_blank(block["text"], f"{place}.{at}.text")
@@ -258,7 +263,7 @@ def _list_blocks(content: str | Sequence[Block], place: str) -> list[Block]:
 
 def _check_not_blank(text: str, place: str) -> None:
     if not text or text.isspace():
-        raise invalid(f"{place}: text that says something is needed; leave out what is blank.")
+        raise InvalidRequest(f"{place}: text that says something is needed; leave out what is blank.")
 
 
 def _check_picture(source: Base64Source | UrlSource, place: str) -> None:
@@ -270,7 +275,7 @@ def _check_picture(source: Base64Source | UrlSource, place: str) -> None:
     except ValueError:
         start = b""
     if detect_picture(start) is None:
-        raise invalid(f"{place}.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
+        raise InvalidRequest(f"{place}.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
 
 
 def _strip(block: Mapping[str, Any]) -> Json:
@@ -286,6 +291,6 @@ def _check_answers(message: Message, earlier: Message | None, place: str) -> Non
     called = set(list_calls(earlier)) if earlier else set[str]()
     answered = set(collect_results(message))
     if missing := called - answered:
-        raise invalid(f"{place}: the tool call {min(missing)} has no `tool_result`.")
+        raise InvalidRequest(f"{place}: the tool call {min(missing)} has no `tool_result`.")
     if stray := answered - called:
-        raise invalid(f"{place}: the `tool_result` {min(stray)} answers no call of the message before it.")
+        raise InvalidRequest(f"{place}: the `tool_result` {min(stray)} answers no call of the message before it.")

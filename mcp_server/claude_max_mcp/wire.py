@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter
 
-from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
+from claude_max_mcp.errors import ClaudeMaxError, Code, InvalidRequest, Unsupported
 from claude_max_mcp.messages import (
     AS_SENT,
     Json,
@@ -136,7 +136,9 @@ class AskRequest(_Argument):
             return self.messages
         return [UserMessage(role="user", content=self.prompt or "")]
 
-    def after(self, earlier: list[Json], *, system: TextOr[TextBlock] | None, model: str | None) -> "AskRequest":
+    def continue_from(
+        self, earlier: list[Json], *, system: TextOr[TextBlock] | None, model: str | None
+    ) -> "AskRequest":
         """This request as one that sends `earlier` itself, and `system` and `model` where it has none.
 
         Raises:
@@ -186,9 +188,9 @@ def parse_request(arguments: Json) -> AskRequest:
     _check_characters(arguments, ())
     request = validate(_REQUEST, arguments)
     if (request.prompt is None) == (request.messages is None):
-        raise invalid("Give either `prompt` or `messages`.")
+        raise InvalidRequest("Give either `prompt` or `messages`.")
     if request.prompt is not None and not request.prompt.strip():
-        raise invalid("The prompt is empty. Say something.")
+        raise InvalidRequest("The prompt is empty. Say something.")
     _check_options(request)
     if request.session_id is None:
         _ = request.conversation  # else it is checked with what was said before
@@ -198,14 +200,14 @@ def parse_request(arguments: Json) -> AskRequest:
 def _check_options(request: AskRequest) -> None:
     """Refuse by name what the CLI or this version cannot carry."""
     if request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"):
-        raise unsupported(
+        raise Unsupported(
             "`disable_parallel_tool_use`", "Leave it out; the CLI cannot keep Claude from parallel calls."
         )
     if request.output_schema is not None and request.output_config and request.output_config.format:
-        raise invalid("Give either `output_schema` or `output_config.format`.")
+        raise InvalidRequest("Give either `output_schema` or `output_config.format`.")
     names = {tool["name"] for tool in request.tools or []}
     if request.workspace == "read" and (taken := {"Read", "Grep", "Glob"} & names):
-        raise unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
+        raise Unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
 
 
 def _check_characters(value: JsonValue, place: Place) -> None:
@@ -213,7 +215,7 @@ def _check_characters(value: JsonValue, place: Place) -> None:
     match value:
         case str():
             if "\x00" in value or not _is_encodable(value):
-                raise invalid(
+                raise InvalidRequest(
                     f"{name_place(place)}: a NUL character or half a surrogate pair cannot be sent. Remove it."
                 )
         case dict():

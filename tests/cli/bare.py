@@ -99,7 +99,7 @@ class Bare:
         sent = "".join(json.dumps(line) + "\n" for line in lines).encode()
         with anyio.fail_after(DEADLINE):
             done = await anyio.run_process(
-                launch.command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
+                launch.make_command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
             )
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -1,18 +1,9 @@
 """The caller's tools with a record of what the CLI asks of them."""
 
-from typing import Any
-
 import anyio
 
 from claude_max_mcp.claude.caller_tools import CallerTools
-
-Json = dict[str, Any]
-
-WEATHER: Json = {
-    "name": "get_weather",
-    "description": "Tell the weather.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
+from tests.samples import Json
 
 
 class Asked(CallerTools):

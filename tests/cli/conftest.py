@@ -54,5 +54,5 @@ async def own_bare(own_standin: StandIn, tmp_path: Path) -> Bare:
 async def hello(tmp_path_factory: pytest.TempPathFactory) -> Hello:
     """A blank process that was initialized with nothing, and asked `hello`: all that was said and sent."""
     async with StandIn.running() as upstream:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             return await said_hello(Bare(upstream, tmp_path_factory.mktemp("hello")))

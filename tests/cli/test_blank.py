@@ -1,40 +1,32 @@
 """A blank process becomes a conversation when `initialize` is sent, however late that is."""
 
-from typing import Any
-
 import pytest
 
 from claude_max_mcp.engine.options import ALIAS_MAX_TOKENS
 from claude_max_mcp.models import ALIASES
 from tests.cli.bare import SONNET, Bare, Hello, ask, initialize
-
-TOOL: dict[str, Any] = {
-    "name": "look_up",
-    "description": "Look it up.",
-    "input_schema": {"type": "object", "properties": {}},
-}
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+from tests.samples import CITY_SCHEMA, LOOK_UP
 
 
 async def test_a_process_that_runs_already_takes_system_prompt_tools_and_schema(bare: Bare) -> None:
     async with bare.running() as worker:
         await worker.control({"subtype": "get_settings"})  # it has started, and has not been initialized
-        await initialize(worker, TOOL, systemPrompt=["Be terse.", "Be kind."], jsonSchema=SCHEMA)
+        await initialize(worker, LOOK_UP, systemPrompt=["Be terse.", "Be kind."], jsonSchema=CITY_SCHEMA)
         await ask(worker)
     body = bare.bodies[0]
     assert body["system"][-1]["text"] == "Be terse.\n\nBe kind.", "several texts are joined into one"
     given, structured = body["tools"]
-    assert given == TOOL
-    assert structured["name"] == "StructuredOutput" and structured["input_schema"] == SCHEMA
+    assert given == LOOK_UP
+    assert structured["name"] == "StructuredOutput" and structured["input_schema"] == CITY_SCHEMA
 
 
 async def test_one_initialize_is_enough_for_a_whole_conversation(bare: Bare) -> None:
     async with bare.running() as worker:
-        await initialize(worker, TOOL, systemPrompt=["Be terse."])
+        await initialize(worker, LOOK_UP, systemPrompt=["Be terse."])
         for _ in range(2):
             await ask(worker)
     first, second = bare.bodies
-    assert second["tools"] == first["tools"] == [TOOL]
+    assert second["tools"] == first["tools"] == [LOOK_UP]
     assert [block["text"] for block in second["system"][1:]] == [block["text"] for block in first["system"][1:]]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from claude_max_mcp.standin import Reply, Text, Thinking, ToolUse
 from tests.cli.bare import Bare, ask, initialize
-from tests.cli.calls import WEATHER
+from tests.samples import WEATHER
 
 SAYS = (Text("I can"),)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from tests.cli.bare import DEADLINE, Bare, ask, assistant, events_until, heard, initialize, user
 from tests.server.processes import working_in
+from tests.waiting import until
 
 
 def hang(standin: StandIn) -> None:
@@ -76,8 +76,8 @@ async def test_a_command_of_its_own_shell_would_outlive_it(own_bare: Bare) -> No
     async with own_bare.running("--allowedTools", "Bash", tools="Bash") as worker:
         await initialize(worker)
         worker.say("go")
-        while not (started := running("tail", own_bare.home)):
-            await checkpoint()
+        await until(lambda: running("tail", own_bare.home))
+        started = running("tail", own_bare.home)
         assert {os.getpgid(process) for process in started}.isdisjoint({worker.pid})
     assert running("tail", own_bare.home) == started
 
@@ -114,7 +114,7 @@ async def test_what_it_streams_is_what_upstream_sent(bare: Bare) -> None:
     async with bare.running() as worker:
         await initialize(worker)
         run = await ask(worker)
-    sent = list(reply.events("claude-sonnet-5-5"))
+    sent = list(reply.make_events("claude-sonnet-5-5"))
     sent[0]["message"]["id"] = run.events[0]["message"]["id"]  # each time the stand-in makes another
     assert run.events == sent
 

@@ -11,8 +11,7 @@ from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.messages import Message
 from claude_max_mcp.standin import ToolUse
 from tests.cli.bare import SONNET, UNCHANGED, Bare, Changed, ask, assistant, heard, initialize, user
-from tests.cli.calls import WEATHER
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG, WEATHER
 
 Json = dict[str, Any]
 
@@ -23,7 +22,7 @@ def write_transcript(messages: list[Json], model: str, folder: Path) -> Path:
 
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
-CALL = ToolUse("get_weather", {"city": "Paris"}, "toolu_1").block()
+CALL = ToolUse("get_weather", {"city": "Paris"}, "toolu_1").as_block()
 RETURNED = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 EARLIER = [

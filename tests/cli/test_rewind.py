@@ -14,8 +14,7 @@ from claude_max_mcp.claude.protocol import Rewound
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
 from tests.cli.bare import Bare, Cli, ask, events_until, heard, initialize
-from tests.cli.test_blank import SCHEMA, TOOL
-from tests.server.test_verbatim import PNG
+from tests.samples import CITY_SCHEMA, LOOK_UP, PNG
 
 Said = tuple[str, str]
 """What the CLI calls the first and the last message of a conversation."""
@@ -49,7 +48,7 @@ async def thinking(worker: Cli, upstream: StandIn) -> Said:
 
 
 async def a_tool_call(worker: Cli, upstream: StandIn) -> Said:
-    upstream.enqueue(Reply(content=(ToolUse(TOOL["name"], {}, "toolu_1"),)))
+    upstream.enqueue(Reply(content=(ToolUse(LOOK_UP["name"], {}, "toolu_1"),)))
     name = worker.say("my secret is 42")
     await events_until(worker, "message_stop")
     worker.give({"toolu_1": as_mcp_result({"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"})})
@@ -86,15 +85,15 @@ TALKS = (one_message, several_messages, an_image, thinking, a_tool_call, structu
 async def test_what_is_asked_afterwards_arrives_as_from_a_process_that_was_just_started(bare: Bare, talk: Talk) -> None:
     options: dict[str, Any] = {"systemPrompt": ["Be terse."]}
     if talk is structured_output:
-        options["jsonSchema"] = SCHEMA
+        options["jsonSchema"] = CITY_SCHEMA
     async with bare.running() as worker:
-        await initialize(worker, TOOL, **options)
+        await initialize(worker, LOOK_UP, **options)
         if talk is structured_output:
             bare.upstream.enqueue(Reply(content=(ToolUse("StructuredOutput", {"city": "Paris"}),)))
         await ask(worker, "what is my secret?")
     fresh, fresh_headers = body(bare), headers(bare)
     async with bare.running() as worker:
-        await initialize(worker, TOOL, **options)
+        await initialize(worker, LOOK_UP, **options)
         for _ in range(3):
             assert (await take_back(worker, await talk(worker, bare.upstream))).to_the_beginning
             before = len(bare.bodies)
@@ -144,10 +143,10 @@ async def test_a_later_message_is_gone_back_to_but_not_to_the_beginning(bare: Ba
 async def test_the_first_initialize_holds_for_all_that_follow(bare: Bare) -> None:
     """Why only a conversation with the same options begins in a used process."""
     async with bare.running() as worker:
-        await initialize(worker, TOOL, systemPrompt=["Be terse."])
+        await initialize(worker, LOOK_UP, systemPrompt=["Be terse."])
         assert (await take_back(worker, await said(worker, "one"))).to_the_beginning
         first = body(bare)
-        await initialize(worker, {**TOOL, "name": "another"}, systemPrompt=["Be kind."])
+        await initialize(worker, {**LOOK_UP, "name": "another"}, systemPrompt=["Be kind."])
         await ask(worker, "one")
     assert (body(bare)["system"], body(bare)["tools"]) == (first["system"], first["tools"])
 

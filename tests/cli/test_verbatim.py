@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.bare import Bare, ask, conversation, initialize, user
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG
 
 Json = dict[str, Any]
 OPENING: Json = {

@@ -27,7 +27,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
 from pydantic_ai_claude_max import ClaudeMax, ClaudeMaxModel, ClaudeMaxProvider, answered_by, disable, enable
 from tests.house import House
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_a_streamed_answer_arrives_in_pieces_and_is_whole(house: House, mo
 async def test_the_first_piece_comes_before_the_answer_is_finished(house: House, model: ClaudeMaxModel) -> None:
     gate = anyio.Event()
     house.standin.enqueue(Reply(content=(Text("first second"),), hold=gate, hold_after=1))
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         async with Agent(model).run_stream("count") as stream:
             async for piece in stream.stream_text(delta=True, debounce_by=None):
                 assert piece in ("first ", "second")
@@ -101,10 +101,10 @@ async def test_agents_run_in_parallel(house: House) -> None:
     house.standin.script(lambda request: Reply(content=(Text(request.last_text),), hold=gate))
 
     async def open_the_gate_once_all_are_running() -> None:
-        await house.standin.arrived(3)
+        await house.standin.wait_for_request(3)
         gate.set()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with ClaudeMaxProvider(base_url=house.url) as provider:
             agents = [Agent(ClaudeMaxModel("haiku", provider=provider)) for _ in range(3)]
             runs = [agent.run(f"task {number}") for number, agent in enumerate(agents)]
@@ -220,9 +220,9 @@ async def test_a_fallback_model_takes_over_when_the_limit_is_reached(house: Hous
 
 async def test_cancelling_an_agent_closes_the_request_upstream(house: House, model: ClaudeMaxModel) -> None:
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         run = asyncio.create_task(Agent(model).run("hello"))
-        request = await house.standin.arrived()
+        request = await house.standin.wait_for_request()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
@@ -231,7 +231,7 @@ async def test_cancelling_an_agent_closes_the_request_upstream(house: House, mod
 
 async def test_leaving_a_stream_early_closes_the_request_upstream(house: House, model: ClaudeMaxModel) -> None:
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         async with Agent(model).run_stream("hello") as stream:
             async for _ in stream.stream_text(delta=True, debounce_by=None):
                 break

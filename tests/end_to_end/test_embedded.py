@@ -15,7 +15,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import Reply, StandIn, Text
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
-from tests.house import PATH, cli_environment
+from tests.house import MEASURED, PATH, cli_environment
 from tests.server.processes import children, working_in
 
 PROGRAM = """
@@ -52,7 +52,7 @@ async def test_an_agent_needs_no_server(own_standin: StandIn, model: ClaudeMaxMo
 async def test_pieces_arrive_while_the_answer_is_written(own_standin: StandIn, model: ClaudeMaxModel) -> None:
     gate = anyio.Event()
     own_standin.enqueue(Reply(content=(Text("first second"),), hold=gate, hold_after=1))
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         async with Agent(model).run_stream("count") as stream:
             pieces: list[str] = []
             async for piece in stream.stream_text(delta=True, debounce_by=None):
@@ -72,9 +72,9 @@ async def test_the_next_message_goes_to_the_process_that_holds_the_conversation(
 
 async def test_cancelling_a_run_closes_the_request_upstream(own_standin: StandIn, model: ClaudeMaxModel) -> None:
     own_standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         run = asyncio.create_task(Agent(model).run("hello"))
-        request = await own_standin.arrived()
+        request = await own_standin.wait_for_request()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
@@ -103,7 +103,7 @@ async def test_a_program_that_enters_nothing_leaves_nothing_behind(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     environment = {**is_inside_claude_code(own_standin, tmp_path), "TMPDIR": str(scratch)}
-    with anyio.fail_after(40):
+    with anyio.fail_after(60):
         ended = await anyio.run_process([sys.executable, "-W", "error", "-c", PROGRAM, way], env=environment)
     assert ended.stdout.decode().splitlines() == [
         "This is the stand-in, not Claude. You said: one",
@@ -117,6 +117,7 @@ async def test_a_program_that_enters_nothing_leaves_nothing_behind(
 def is_inside_claude_code(standin: StandIn, home: Path) -> dict[str, str]:
     """The environment of a program that a shell of Claude Code started, with an API key in it."""
     return {
+        **MEASURED,
         "PATH": PATH,
         "HOME": str(home),
         "CLAUDE_CONFIG_DIR": str(home / ".claude"),

@@ -70,7 +70,7 @@ class Run:
     def message(self) -> Json:
         """The message that the caller is to get, but for its usage."""
         shown = [[block for block in m.blocks if self.kind.shows(block)] for m in self.messages]
-        content = [block.block() for blocks in shown for block in blocks]
+        content = [block.as_block() for blocks in shown for block in blocks]
         first = next((m for m, blocks in zip(self.messages, shown, strict=True) if blocks), self.messages[-1])
         whole: Json = {**first.whole, "stop_reason": self.messages[-1].whole["stop_reason"]}
         if self.concludes:
@@ -122,7 +122,7 @@ def pieces(draw: st.DrawFn, text: str) -> list[str]:
 def block_events(draw: st.DrawFn, block: Block, index: int) -> list[Json]:
     """The events of one block."""
     events: list[Json] = [{"type": "content_block_start", "index": index, "content_block": block.start()}]
-    for delta in block.deltas():
+    for delta in block.make_deltas():
         (name,) = delta.keys() - {"type"}
         if block == ToolUse(READ, {}, "toolu_cli"):
             continue
@@ -139,7 +139,7 @@ def block_events(draw: st.DrawFn, block: Block, index: int) -> list[Json]:
 def messages(draw: st.DrawFn, number: int, blocks: Sequence[Block], stop_reason: str) -> Upstream:
     """A message upstream that says these blocks."""
     before, after = draw(USAGES), draw(USAGES)
-    whole = {**Reply(content=blocks, stop_reason=stop_reason).message("model"), "id": f"msg_{number}"}
+    whole = {**Reply(content=blocks, stop_reason=stop_reason).make_message("model"), "id": f"msg_{number}"}
     start: Json = {**whole, "content": [], "stop_reason": None, "usage": before}
     end = {"stop_reason": stop_reason, "stop_sequence": None}
     events: list[Json] = [

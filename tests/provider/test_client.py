@@ -67,7 +67,7 @@ async def test_many_calls_run_at_once_on_one_client(server: ScriptedServer) -> N
     async def ask(client: ClaudeMaxClient, prompt: str) -> None:
         answers.add((await client.ask(prompt)).response)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with ClaudeMaxClient(server.url) as client, anyio.create_task_group() as tasks:
             for number in range(together):
                 tasks.start_soon(ask, client, f"{number}")
@@ -84,7 +84,7 @@ async def test_a_call_whose_connection_breaks_leaves_the_others_alone(server: Sc
         return success(message("still here"))
 
     server.script = patient
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with ClaudeMaxClient(server.url) as client, client.stream("long") as answer:
             assert await anext(answer) == "begun"
             server.cutting = True
@@ -119,7 +119,7 @@ async def test_silence_beyond_idle_is_a_timeout_and_cancels_the_call(server: Scr
 
     server.script = silent
     async with ClaudeMaxClient(server.url) as client, client.stream("Hi", idle=0.2) as answer:
-        with anyio.fail_after(5), pytest.raises(AnswerTimeout, match=r"nothing for 0\.2 s"):
+        with anyio.fail_after(60), pytest.raises(AnswerTimeout, match=r"nothing for 0\.2 s"):
             await answer.result()
     assert await to_thread.run_sync(server.cancelled.wait, 5)
 
@@ -151,7 +151,7 @@ async def test_an_absent_server_says_how_to_start_it(nowhere: str) -> None:
 
 
 async def test_a_client_outlives_a_restart_of_the_server() -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         with running(ScriptedServer()) as first:
             client = await ClaudeMaxClient(first.url).__aenter__()
             assert (await client.ask("Hi")).success
@@ -168,7 +168,7 @@ async def test_a_lost_stream_is_not_asked_again() -> None:
         await anyio.sleep_forever()
         raise NotImplementedError
 
-    with anyio.fail_after(20), running(ScriptedServer()) as scripted:
+    with anyio.fail_after(60), running(ScriptedServer()) as scripted:
         scripted.script = endless
         client = ClaudeMaxClient(scripted.url)
         answer = client.stream("Hi")

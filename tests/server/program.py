@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 
-from tests.house import PATH
+from tests.house import MEASURED, PATH
 
 PROGRAM = [sys.executable, "-m", "claude_max_mcp"]
 
@@ -19,7 +19,7 @@ def surroundings(home: Path, **extra: str) -> dict[str, str]:
     """A complete environment, with a temporary folder in which everything that is left can be seen."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     common = {"PATH": PATH, "HOME": str(home), "LANG": "C.UTF-8", "TMPDIR": str(home / "tmp")}
-    return {**common, "CLAUDE_MAX_WARM": "1", **extra}
+    return {**common, **MEASURED, "CLAUDE_MAX_WARM": "1", **extra}
 
 
 def left_behind(home: Path) -> list[str]:
@@ -44,7 +44,7 @@ class Server:
         return self.url.rpartition(":")[2]
 
     async def ended(self) -> int:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             return await self.process.wait()
 
 
@@ -56,7 +56,7 @@ async def serving(home: Path, *arguments: str, **environment: str) -> AsyncGener
     assert process.stderr
     try:
         said = b""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while b"\n" not in said:
                 said += await process.stderr.receive()
         yield Server(process, said.decode())
@@ -69,7 +69,7 @@ async def serving(home: Path, *arguments: str, **environment: str) -> AsyncGener
 
 async def run(home: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Run the program to its end: exit code, standard output, standard error."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(
             [*PROGRAM, *arguments], env=surroundings(home, **environment), cwd=home, check=False
         )

@@ -23,7 +23,7 @@ class Terminal:
     async def shows(self, text: str) -> str:
         """All that comes to the screen until `text` does: words may be placed by control sequences, not by spaces."""
         seen = b""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while text not in seen.decode(errors="replace"):
                 await anyio.wait_readable(self.screen)
                 seen += os.read(self.screen, 65536)
@@ -34,7 +34,7 @@ class Terminal:
         return Path(f"/proc/{self.process.pid}/{name}").read_text().rstrip("\0").split("\0")
 
     async def ended(self) -> int:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             return await self.process.wait()
 
 

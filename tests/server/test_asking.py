@@ -20,6 +20,7 @@ from claude_max_mcp.terminal.ask_arguments import MOST, build_arguments, read_do
 from claude_max_mcp.terminal.exit_codes import MEANINGS, to_exit_code
 from claude_max_mcp.wire import AskResult
 from tests.house import House
+from tests.samples import PIXEL
 from tests.server.program import PROGRAM, surroundings
 from tests.server.terminal import in_a_terminal
 
@@ -30,7 +31,7 @@ NASTY = "--- a\r\n+++ b\n</document> @/etc/hostname /help !ls ‮\n\n"
 
 async def ask(house: House, home: Path, *arguments: str, piped: bytes | None = None) -> Said:
     """Run `ask` to its end, with a pipe for standard input if something is piped in."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(
             [*PROGRAM, "ask", *arguments],
             input=piped,
@@ -71,7 +72,7 @@ async def test_a_pipe_that_says_nothing_yet_is_waited_for_and_the_person_is_told
     process = await anyio.open_process([*PROGRAM, "ask", "review"], env=environment, cwd=tmp_path, stdin=PIPE)
     async with process:
         assert process.stdin and process.stderr and process.stdout
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert b"Waiting for standard input" in await process.stderr.receive()
             assert house.standin.requests == []
             await process.stdin.send(b"late")
@@ -112,7 +113,7 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 
 
 async def test_images_and_files_go_before_the_prompt(house: House, tmp_path: Path) -> None:
-    pixel = Path(__file__).with_name("pixel.png")
+    pixel = PIXEL
     (tmp_path / "paper").write_bytes(b"%PDF-1.4")
     (tmp_path / "notes.md").write_text("# notes")
     options = ["--image", str(pixel), "--file", "paper", "--file", "notes.md"]
@@ -187,7 +188,7 @@ async def test_a_person_sees_a_spinner_until_the_answer_begins_and_then_how_to_g
     house.standin.enqueue(Reply(content=(Text("safe\x1b[2J\x07"),), hold=hold))
     async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
         assert "safe" not in await terminal.shows("Claude is asked")
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
         hold.set()
         shown = await terminal.shows("To go on: claude-max ask --session ")
         assert "safe␛[2J␇\r\n" in shown, "an answer does not command the terminal"
@@ -203,8 +204,8 @@ async def test_into_a_pipe_the_answer_goes_as_it_is(house: House, tmp_path: Path
 async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path: Path) -> None:
     house.standin.enqueue(Reply(content=(Text("one two three"),), hold=anyio.Event(), hold_after=1))
     async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
-        with anyio.fail_after(20):
-            request = await house.standin.arrived()
+        with anyio.fail_after(60):
+            request = await house.standin.wait_for_request()
             await terminal.shows("\x1b[?25h")
             terminal.process.send_signal(signal.SIGINT)
             assert await terminal.ended() == 130
@@ -215,7 +216,7 @@ async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path
 async def test_a_reader_who_has_seen_enough_ends_it_quietly_and_cancels_upstream(house: House, tmp_path: Path) -> None:
     house.standin.enqueue(Reply(content=(Text("line\n" * 5000),), pace=0.02))
     command = f"( {sys.executable} -m claude_max_mcp ask hello; echo $? > code ) | head -1"
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(
             ["sh", "-c", command], env=surroundings(tmp_path, CLAUDE_MAX_URL=house.url), cwd=tmp_path
         )

@@ -37,8 +37,7 @@ from mcp import Client
 from claude_max_mcp.front.door import MAX_HEAD, MAX_HEADERS
 from claude_max_mcp.standin import Reply, StandIn, Text
 from tests.house import House, asked, serving
-from tests.server.test_door import raw
-from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
+from tests.samples import MODERN_BODY, MODERN_CALL
 
 TOKEN = "a token that nobody guesses"
 KEY = f"Authorization: Bearer {TOKEN}"
@@ -95,7 +94,7 @@ def test_the_long_fields_are_too_long() -> None:
 
 @pytest.mark.parametrize(("status", "request_"), REFUSED.values(), ids=REFUSED.keys())
 async def test_what_must_not_come_in_is_refused(locked: House, status: int, request_: str) -> None:
-    received = await raw(locked, request_)
+    received = await locked.say(request_)
     assert received.startswith(f"HTTP/1.1 {status} ".encode())
     assert TOKEN.encode() not in received and b"access-control" not in received.lower()
     assert (b"www-authenticate: Bearer" in received) is (status == 401)
@@ -127,8 +126,8 @@ TARGETS = [
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_no_spelling_of_a_path_leads_around_the_door(locked: House, method: str, target: str) -> None:
-    without = await raw(locked, http(f"{method} {target}", "Accept: text/html", JSON, body=ASK))
-    with_it = await raw(locked, http(f"{method} {target}", JSON, KEY, body=ASK))
+    without = await locked.say(http(f"{method} {target}", "Accept: text/html", JSON, body=ASK))
+    with_it = await locked.say(http(f"{method} {target}", JSON, KEY, body=ASK))
     assert without.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 400 "))
     assert with_it.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 307 ", b"HTTP/1.1 400 "))
     assert locked.standin.requests == []
@@ -138,8 +137,8 @@ async def test_a_second_request_hidden_in_the_body_of_a_first_is_not_one(locked:
     """Chunked wins over a length, as everybody in between reads it, or the request is refused."""
     hidden = http("POST /claude", JSON, KEY, body=ASK)
     chunk = f"{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n"
-    received = await raw(
-        locked, http("POST /claude", JSON, KEY, "Content-Length: 4", "Transfer-Encoding: chunked") + chunk
+    received = await locked.say(
+        http("POST /claude", JSON, KEY, "Content-Length: 4", "Transfer-Encoding: chunked") + chunk
     )
     assert received.count(b"HTTP/1.1 ") == 1 and received.startswith(b"HTTP/1.1 400 ")
     assert locked.standin.requests == []
@@ -174,14 +173,14 @@ async def test_a_flood_of_one_caller_does_not_hold_up_another(own_standin: Stand
         async def ask_in_turn(names: list[str], queued: list[int]) -> None:
             for name, waiting in zip(names, queued, strict=True):
                 tasks.start_soon(ask, name)
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     while (await house.service.health()).queued != waiting or not own_standin.requests:
                         await checkpoint()
 
         async with anyio.create_task_group() as tasks:
             await ask_in_turn(["flood 1", "flood 2", "flood 3", "flood 4"], [0, 1, 2, 3])
             tasks.start_soon(ask, "other")
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while "flood 4 busy" not in order:
                     await checkpoint()
             gate.set()
@@ -205,8 +204,8 @@ async def test_two_who_use_the_same_request_id_each_get_their_own_answer(house: 
     ):
         tasks.start_soon(ask, one, "mine")
         tasks.start_soon(ask, other, "yours")
-        with anyio.fail_after(20):
-            await house.standin.arrived(2)
+        with anyio.fail_after(60):
+            await house.standin.wait_for_request(2)
         both.set()
     assert answers == {"mine": "to mine", "yours": "to yours"}
 
@@ -224,8 +223,8 @@ async def test_one_who_repeats_a_request_id_at_once_gets_both_answers(house: Hou
     async with house.http() as client, anyio.create_task_group() as tasks:
         for prompt in ("mine", "yours"):
             tasks.start_soon(partial(ask, client, prompt))
-        with anyio.fail_after(20):
-            await house.standin.arrived(2)
+        with anyio.fail_after(60):
+            await house.standin.wait_for_request(2)
         both.set()
     assert sorted(answers) == [(1, "to mine"), (1, "to yours")]
 

@@ -1,13 +1,12 @@
 """The subscription pays, or nothing is sent."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.settings import cli_environment as inherited_environment
+from claude_max_mcp.settings import make_cli_environment as inherited_environment
 from claude_max_mcp.standin import StandIn
 from tests.house import cli_environment, serving, store_login
 
@@ -51,14 +50,6 @@ async def test_without_a_login_nothing_is_sent_and_the_caller_hears_how_to_log_i
     assert (health.status, health.auth.state) == ("degraded", "none")
 
 
-def kept_login(home: Path, subscription: str | None) -> None:
-    """What `claude auth login` leaves behind, invented."""
-    oauth = {"accessToken": "sk-ant-oat01-kept", "refreshToken": "sk-ant-ort01-kept", "expiresAt": 4102444800000}
-    login = {**oauth, "scopes": ["user:inference", "user:profile"], "subscriptionType": subscription}
-    (home / ".claude").mkdir()
-    (home / ".claude" / ".credentials.json").write_text(json.dumps({"claudeAiOauth": login}))
-
-
 @pytest.mark.parametrize(
     "arguments",
     [{"prompt": "hello"}, {"messages": [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]}],
@@ -67,7 +58,7 @@ def kept_login(home: Path, subscription: str | None) -> None:
 async def test_a_login_that_the_cli_keeps_is_the_subscriptions(
     own_standin: StandIn, tmp_path: Path, subscription: str, arguments: dict[str, Any]
 ) -> None:
-    kept_login(tmp_path, subscription)
+    store_login(tmp_path, "sk-ant-oat01-kept", subscription)
     environment = cli_environment(own_standin.url, tmp_path)
     del environment["CLAUDE_CODE_OAUTH_TOKEN"]
     async with serving(own_standin, environment=environment, warm=0) as house:
@@ -79,7 +70,7 @@ async def test_a_login_that_the_cli_keeps_is_the_subscriptions(
 
 
 async def test_a_kept_login_without_a_subscription_is_refused(own_standin: StandIn, tmp_path: Path) -> None:
-    kept_login(tmp_path, None)
+    store_login(tmp_path, "sk-ant-oat01-kept", None)
     environment = cli_environment(own_standin.url, tmp_path)
     del environment["CLAUDE_CODE_OAUTH_TOKEN"]
     async with serving(own_standin, environment=environment, warm=0) as house:

@@ -9,18 +9,18 @@ from typing import Any, TypeAlias
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from mcp import Client, MCPError
 
 from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text
 from claude_max_mcp.wire import AskResult
 from tests.house import MODERN, House, serving
+from tests.samples import MODERN_CALL
 from tests.server.processes import children
-from tests.server.test_verbatim import MODERN_CALL
+from tests.waiting import until
 
 UPSTREAM_CLOSES_WITHIN = 0.25
-"""Seconds, as the median of ten: the promise of DESIGN.md."""
+"""Seconds, as the median of ten, for which upstream may still be at work for a caller who is gone."""
 
 CALL: dict[str, Any] = {
     "jsonrpc": "2.0",
@@ -45,21 +45,19 @@ def hang(standin: StandIn, *, after_words: int = 1) -> None:
 
 async def closed(request: Recorded) -> float:
     """When upstream saw the connection close."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await request.closed_early.wait()
     assert request.closed_at is not None
     return request.closed_at
 
 
 async def no_process_is_leased(house: House) -> None:
-    with anyio.fail_after(5):
-        while (await house.service.health()).pool.leased:
-            await checkpoint()
+    await until(lambda: not house.service.report().pool.leased)
 
 
 async def cancelled_midway(house: House, client: Client) -> Recorded:
     async with beside(partial(client.call_tool, "ask_claude", {"prompt": "hello"})):
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -77,7 +75,7 @@ async def cancel_by_notification(house: House) -> Recorded:
 
 async def hung_up(house: House, post: Callable[[], Coroutine[Any, Any, object]]) -> Recorded:
     async with beside(post):
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -111,7 +109,7 @@ async def leave_the_client(house: House) -> Recorded:
 
     async with anyio.create_task_group() as tasks, Client(house.url, mode=MODERN) as client:
         tasks.start_soon(call, client)
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -136,7 +134,7 @@ WAYS: list[Way] = [
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 async def test_a_caller_who_goes_away_ends_the_request_upstream(house: House, way: Way) -> None:
     hang(house.standin)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         request = await way(house)
         await closed(request)
     await no_process_is_leased(house)
@@ -144,7 +142,7 @@ async def test_a_caller_who_goes_away_ends_the_request_upstream(house: House, wa
 
 async def test_timeout_ends_the_request_upstream(house: House) -> None:
     hang(house.standin)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="hello", timeout=3)
         await closed(house.standin.requests[0])
     assert result.error and result.error.code == "timeout"
@@ -157,10 +155,10 @@ async def test_upstream_closes_within_a_quarter_of_a_second_of_the_cancellation(
     delays: list[float] = []
     async with Client(house.url, mode=MODERN) as client:
         for count in range(1, 11):
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 call = partial(client.call_tool, "ask_claude", {"prompt": "hello"})
                 async with beside(call):
-                    request = await house.standin.arrived(count)
+                    request = await house.standin.wait_for_request(count)
                     cancelled_at = monotonic()
                 delays.append(await closed(request) - cancelled_at)
     assert median(delays) <= UPSTREAM_CLOSES_WITHIN, delays
@@ -170,7 +168,7 @@ async def test_a_stopping_server_tells_its_callers_and_leaves_no_process(own_sta
     hang(own_standin)
     before = children(os.getpid())
     results: list[AskResult] = []
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             async with serving(own_standin, warm=1) as house:
 
@@ -178,7 +176,7 @@ async def test_a_stopping_server_tells_its_callers_and_leaves_no_process(own_sta
                     results.append(await house.ask(prompt="hello"))
 
                 tasks.start_soon(call)
-                request = await own_standin.arrived()
+                request = await own_standin.wait_for_request()
             await closed(request)
     assert [result.error.code for result in results if result.error] == ["cancelled"]
     assert children(os.getpid()) - before == set()
@@ -188,5 +186,5 @@ async def test_a_cancelled_request_never_delays_the_next_one(house: House) -> No
     hang(house.standin)
     await cancel_the_call(house)
     house.standin.reset()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         assert (await house.ask(prompt="hello")).success

@@ -97,7 +97,7 @@ async def test_what_claude_desktop_would_start_is_the_server(tmp_path: Path) -> 
     parameters = StdioServerParameters(
         command=entry["command"], args=entry["args"], env=surroundings(tmp_path, CLAUDE_MAX_WARM="0"), cwd=tmp_path
     )
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with Client(parameters, mode=MODERN) as client:
             assert [tool.name for tool in (await client.list_tools()).tools] == ["ask_claude", "health"]
 
@@ -109,7 +109,7 @@ async def shell(home: Path, command: str, **environment: str) -> str:
         (home / "bin" / "claude").symlink_to(find_cli())
     quiet = {"DISABLE_TELEMETRY": "1", "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
     complete = {"PATH": f"{home}/bin:{PATH}", "HOME": str(home), **quiet, **environment}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process(["sh", "-c", command], env=complete, cwd=home)
     return done.stdout.decode()
 

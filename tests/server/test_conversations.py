@@ -7,67 +7,14 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from pydantic_core import from_json
 
 from claude_max_mcp.standin import RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from claude_max_mcp.wire import AskResult
+from tests.conversations import nothing_more_was_answered, only, reply_of, sent, session
 from tests.house import House, serving
-from tests.server.test_failures import nothing_more_was_answered, only
-from tests.server.test_verbatim import PNG
-
-Json = dict[str, Any]
-
-WEATHER: Json = {
-    "name": "get_weather",
-    "description": "Tell the weather.",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
-PDF: Json = {
-    "type": "document",
-    "source": {"type": "base64", "media_type": "application/pdf", "data": b64encode(b"%PDF-1.4\n%%EOF").decode()},
-}
-IMAGE: Json = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
-
-
-def user(*content: Json | str) -> Json:
-    return {"role": "user", "content": [{"type": "text", "text": c} if isinstance(c, str) else c for c in content]}
-
-
-def assistant(*content: Json | str) -> Json:
-    return {**user(*content), "role": "assistant"}
-
-
-def use(name: str, identifier: str, **arguments: Any) -> Json:
-    return {"type": "tool_use", "id": identifier, "name": name, "input": arguments}
-
-
-def returned(identifier: str, content: Any = "sunny", **more: Any) -> Json:
-    return {"type": "tool_result", "tool_use_id": identifier, "content": content, **more}
-
-
-def sent(house: House, index: int = -1) -> list[Json]:
-    """The conversation as it reached upstream, without the CLI's cache breakpoints, every content a list."""
-    return [
-        {"role": message["role"], "content": _plain(message["content"])}
-        for message in house.standin.requests[index].messages
-    ]
-
-
-def _plain(content: Any) -> list[Json]:
-    blocks: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return [{name: value for name, value in block.items() if name != "cache_control"} for block in blocks]
-
-
-def reply_of(result: AskResult) -> Json:
-    assert result.message, result.error
-    return {"role": "assistant", "content": result.message["content"]}
-
-
-def session(house: House, index: int = -1) -> str:
-    """The process that a request came from, by the session that it names."""
-    return house.standin.requests[index].headers["x-claude-code-session-id"]
-
+from tests.samples import IMAGE, PDF, PNG, WEATHER, Json, assistant, returned, use, user
+from tests.waiting import until
 
 HISTORIES: dict[str, list[Json]] = {
     "text": [user("What is 2+2?"), assistant("4"), user("and 3+3?")],
@@ -170,11 +117,11 @@ async def test_two_callers_with_the_same_history_each_get_their_own(house: House
     async def go_on(word: str) -> None:
         results[word] = await house.ask(messages=[*first, said, user(word)])
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(go_on, "one")
             tasks.start_soon(go_on, "two")
-            await house.standin.arrived(3)
+            await house.standin.wait_for_request(3)
             gate.set()
     assert "one" in results["one"].response and "two" in results["two"].response
     assert session(house, 1) != session(house, 2)
@@ -290,9 +237,7 @@ async def test_a_caller_who_comes_back_too_late_goes_on_from_history(forgetful: 
     forgetful.standin.enqueue(Reply(content=(Text("Let me see."), call)), Reply(content=(Text("Sunny."),)))
     first = [user("weather in Paris?")]
     said = reply_of(await forgetful.ask(messages=first, tools=[WEATHER], system="Be terse."))
-    with anyio.fail_after(5):
-        while (await forgetful.service.health()).pool.kept:
-            await checkpoint()
+    await until(lambda: not forgetful.service.report().pool.kept)
     late = [*first, said, user(returned("toolu_1"))]
     result = await forgetful.ask(
         messages=late, tools=[WEATHER], system="Be terse.", output_config={"effort": "low"}, max_tokens=500
@@ -349,7 +294,7 @@ async def test_output_that_does_not_fit_is_asked_for_again_and_never_handed_over
 
 async def test_text_that_only_looks_like_json_is_no_structured_output(house: House) -> None:
     house.standin.script(lambda _: Reply(content=(Text('{"city": "Paris"}'),)))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         result = await house.ask(prompt="where?", output_schema=SCHEMA)
     assert result.error and result.error.code == "empty_answer"
     assert result.structured_output is None

@@ -1,17 +1,15 @@
 """Which requests come in at all: every check on every route, over real HTTP."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
 from typing import Any
 
-import anyio
 import httpx2
 import pytest
 
 from claude_max_mcp.front.door import MAX_BODY
 from claude_max_mcp.standin import usage_limit
 from tests.house import House, serving
-from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
+from tests.samples import MODERN_BODY, MODERN_CALL
 
 ROUTES = [("GET", "/"), ("GET", "/health"), ("POST", "/claude"), ("POST", "/mcp"), ("GET", "/nowhere")]
 """Asked by a program: a browser gets a page at `/` (`test_page`), and what is here of nothing else."""
@@ -57,17 +55,6 @@ async def _send(http: httpx2.AsyncClient, method: str, path: str, headers: Heade
     return await http.request(method, path, headers=sent, content=b"{}" if method == "POST" else b"")
 
 
-async def raw(house: House, request: str) -> bytes:
-    """What the server sends in answer to just these characters, until it closes or a JSON body ends."""
-    received = b""
-    async with await anyio.connect_tcp("127.0.0.1", int(house.root.rpartition(":")[2])) as stream:
-        await stream.send(request.encode())
-        with anyio.fail_after(10), suppress(anyio.EndOfStream):
-            while b"\r\n\r\n" not in received or not received.endswith(b"}"):
-                received += await stream.receive()
-    return received
-
-
 def code(reply: httpx2.Response) -> str:
     error = reply.json()["error"]
     assert error["status"] == reply.status_code
@@ -108,7 +95,7 @@ async def test_this_machine_is_known_by_all_its_names(house: House, host: str) -
 
 
 async def test_two_hosts_are_one_too_many(house: House) -> None:
-    received = await raw(house, "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    received = await house.say("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
     assert received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 421 ")), "refused by the server below, or by the door"
 
 
@@ -321,7 +308,7 @@ async def test_further_origins_may_be_allowed(locked: House, origin: str, status
 @pytest.mark.parametrize("path", ["/claude", "/mcp"])
 async def test_a_body_that_announces_to_be_too_large_is_refused_unread(house: House, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    received = await raw(house, f"{head}Content-Length: {MAX_BODY + 1}\r\n\r\n")
+    received = await house.say(f"{head}Content-Length: {MAX_BODY + 1}\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"request_too_large"' in received
 

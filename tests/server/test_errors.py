@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from claude_max_mcp.errors import STATUS, ClaudeMaxError, Code, find_error_class, invalid, unsupported
+from claude_max_mcp.errors import STATUS, ClaudeMaxError, Code, InvalidRequest, Unsupported, find_error_class
 
 
 def test_a_message_is_what_happened_and_what_to_do_in_one() -> None:
@@ -16,13 +16,13 @@ def test_an_error_without_advice_says_what_happened_and_no_more() -> None:
 
 
 def test_what_is_unsupported_is_named_and_the_advice_stands_apart() -> None:
-    error = unsupported("`top_k`", "Leave it out.")
+    error = Unsupported("`top_k`", "Leave it out.")
     assert (error.code, error.problem, error.advice) == (
         "unsupported",
         "`top_k` is not supported by this server.",
         "Leave it out.",
     )
-    assert invalid("top_k: a number is needed.", "Give one.").advice == "Give one."
+    assert InvalidRequest("top_k: a number is needed.", "Give one.").advice == "Give one."
 
 
 def test_every_code_belongs_to_one_class_and_has_a_status() -> None:

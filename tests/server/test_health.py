@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from mcp import Client
 
 from claude_max_mcp import standin as api
@@ -19,10 +18,11 @@ from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
 from claude_max_mcp.wire import ErrorInfo, Health, PoolState
 from tests.house import MODERN, House, cli_environment, serving
+from tests.waiting import until
 
 
 async def test_a_login_is_configured_until_an_answer_proves_it(own_standin: StandIn) -> None:
-    async with serving(own_standin, warm=1) as house:
+    async with serving(own_standin, login=None, warm=1) as house:
         before = await house.service.health()
         assert own_standin.requests == []
         await house.ask(prompt="hello")
@@ -77,7 +77,7 @@ async def test_a_callers_own_mistake_says_nothing_about_the_server(house: House)
 async def test_a_missing_cli_is_unhealthy_and_requests_say_so(own_standin: StandIn, tmp_path: Path) -> None:
     async with serving(own_standin, warm=2, cli_path=tmp_path / "claude") as house:
         health = await house.service.health()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             result = await house.ask(prompt="hello")
         async with house.http() as http:
             reply = await http.get("/health")
@@ -94,7 +94,7 @@ async def test_health_is_answered_while_every_place_is_taken(own_standin: StandI
         serving(own_standin, environment=environment, warm=0, concurrency=1, queue=1) as house,
         beside(partial(house.ask, prompt="first"), partial(house.ask, prompt="second")),
     ):
-        await own_standin.arrived()
+        await own_standin.wait_for_request()
         health = await _once_queued(house)
         third = await house.ask(prompt="third")
     assert (health.in_flight, health.queued) == (1, 1)
@@ -103,10 +103,8 @@ async def test_health_is_answered_while_every_place_is_taken(own_standin: StandI
 
 
 async def _once_queued(house: House) -> Health:
-    with anyio.fail_after(10):
-        while not (health := await house.service.health()).queued:
-            await checkpoint()
-    return health
+    await until(lambda: house.service.report().queued)
+    return house.service.report()
 
 
 async def test_where_requests_do_not_go_to_anthropic_its_owner_is_told_and_no_stranger(own_standin: StandIn) -> None:

@@ -11,6 +11,7 @@ import pytest
 from claude_max_mcp.terminal.exit_codes import MEANINGS
 from claude_max_mcp.terminal.help_texts import ASK, STATUS
 from tests.house import PATH, House
+from tests.samples import PIXEL
 from tests.server.program import run, surroundings
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +72,7 @@ def examples(text: str) -> list[str]:
 
 
 async def test_the_examples_run_as_they_are(house: House, tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("pixel.png"), tmp_path / "plot.png")
+    shutil.copy(PIXEL, tmp_path / "plot.png")
     (tmp_path / "question.txt").write_text("Why is the sky blue?\n")
     found = {"CLAUDE_MAX_URL": house.url}
     change = "git init -q . && git add question.txt && echo changed >> question.txt"

@@ -33,10 +33,10 @@ async def test_an_answered_request_and_a_failed_one_are_there_with_the_ids_their
 async def test_a_request_whose_caller_goes_away_is_there_as_cancelled(own_standin: StandIn) -> None:
     own_standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event()))
     async with serving(own_standin, warm=0) as house, anyio.create_task_group() as tasks:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with Client(house.url, mode=MODERN) as client:
                 tasks.start_soon(client.call_tool, "ask_claude", {"prompt": "hello"})
-                await own_standin.arrived()
+                await own_standin.wait_for_request()
                 tasks.cancel_scope.cancel()
     assert [entry.outcome for entry in house.service.journal.entries] == ["cancelled"]
 

@@ -85,7 +85,7 @@ async def test_a_call_that_waits_for_its_result_is_named_in_the_debug_log(
     with caplog.at_level(logging.DEBUG, logger="claude_max_mcp"):
         result = await house.ask(prompt=SECRET, tools=[{"name": "look", "input_schema": {"type": "object"}}])
         assert result.stop_reason == "tool_use"
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while "parked toolu_1" not in caplog.messages:
                 await checkpoint()
     assert "swordfish" not in caplog.text

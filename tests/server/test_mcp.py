@@ -311,11 +311,11 @@ async def test_eight_calls_at_once_on_one_client_each_get_their_own(house: House
 async def test_health_answers_while_calls_are_running(house: House, mode: str) -> None:
     hold = anyio.Event()
     house.standin.script(lambda request: Reply(hold=hold))
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with Client(house.url, mode=mode) as client, anyio.create_task_group() as tasks:
             for number in range(2):
                 tasks.start_soon(client.call_tool, "ask_claude", {"prompt": f"{number}"})
-            await house.standin.arrived(2)
+            await house.standin.wait_for_request(2)
             result = await client.call_tool("health", {})
             assert Health.model_validate(result.structured_content).in_flight == 2
             hold.set()

@@ -4,13 +4,13 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import anyio
 import pytest
 
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
+from tests.conversations import reply_of, sent, session
 from tests.house import House, serving
-
-from .test_conversations import WEATHER, Json, reply_of, returned, sent, session, user
+from tests.samples import WEATHER, Json, returned, user
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what memory is a process's own")
 
@@ -33,9 +33,7 @@ def exists(pid: int) -> bool:
 
 async def at_rest(house: House) -> None:
     """Wait until every process of the server is stopped."""
-    with anyio.fail_after(15):
-        while not house.pids or any(state(pid) != "T" for pid in house.pids):  # noqa: ASYNC110 (the kernel tells nobody)
-            await anyio.sleep(0.05)
+    await until(lambda: house.pids and all(state(pid) == "T" for pid in house.pids))
 
 
 async def test_processes_that_wait_are_stopped_and_go_on_when_they_are_needed(own_standin: StandIn) -> None:

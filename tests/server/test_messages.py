@@ -9,44 +9,13 @@ import pytest
 from claude_max_mcp.errors import RequestError
 from claude_max_mcp.events import Event, is_known
 from claude_max_mcp.wire import parse_request
+from tests.samples import IMAGE, PNG, Json
 
-from .test_verbatim import PNG
-
-Json = dict[str, Any]
-
-IMAGE: Json = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
-CALL: Json = {"type": "tool_use", "id": "toolu_1", "name": "get", "input": {"city": "Oslo"}}
-RESULT: Json = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}
-
-
-def user(*blocks: Any) -> Json:
-    return {"role": "user", "content": list(blocks)}
-
-
-def assistant(*blocks: Any) -> Json:
-    return {"role": "assistant", "content": list(blocks)}
-
-
-def text(words: str) -> Json:
-    return {"type": "text", "text": words}
+from .blocks import CALL, CLAUDES, RESULT, RESULTS, TAKEN, TOOL, assistant, text, user
 
 
 def conversation(*messages: Json) -> list[Json]:
     return [{**message} for message in parse_request({"messages": list(messages)}).conversation]
-
-
-TAKEN: list[Json] = [
-    text("hello"),
-    {"text": "fields in another order", "later": 1, "type": "text"},
-    {"type": "text", "text": "cited", "citations": [{"type": "char_location", "start_char_index": 0}]},
-    IMAGE,
-    {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
-    {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}, "title": "notes"},
-    {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}},
-    {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}, "citations": {"enabled": True}},
-    {"type": "document", "source": {"type": "content", "content": [text("a")]}},
-    {"type": "document", "source": {"type": "file", "file_id": "file_1"}},
-]
 
 
 @pytest.mark.parametrize("block", TAKEN, ids=lambda block: json.dumps(block)[:70])
@@ -57,33 +26,12 @@ def test_a_block_of_the_user_goes_on_as_it_was_written(block: Json) -> None:
     assert json.dumps(block) == written
 
 
-RESULTS: list[Any] = [
-    "",
-    "sunny",
-    [],
-    [text("")],
-    [text("sunny"), IMAGE],
-    [{"type": "image", "source": {"type": "base64", "media_type": "image/bmp", "data": "Qk0="}}],
-    [{"type": "search_result", "source": "https://example.org", "title": "a", "content": [text("b")]}],
-    [{"type": "of_a_later_api", "text": 7}],
-]
-
-
 @pytest.mark.parametrize("content", RESULTS, ids=lambda content: json.dumps(content)[:70])
 @pytest.mark.parametrize("more", [{}, {"is_error": True}, {"later": {"a": [1]}}], ids=str)
 def test_what_a_tool_has_said_goes_on_as_it_was_written(content: Any, more: Json) -> None:
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": content, **more}
     *_, last = conversation(user(text("a")), assistant(CALL), user(result))
     assert json.dumps(last["content"]) == json.dumps([result])
-
-
-CLAUDES: list[Json] = [
-    {"type": "thinking", "thinking": "", "signature": "c2ln"},
-    {"type": "redacted_thinking", "data": "cmVk"},
-    text("hello"),
-    {**CALL, "input": {"z": 1, "a": 10**40, "half": 0.5, "text": "5", "none": None, "cache_control": 1, "type": "x"}},
-    {**CALL, "input": {}, "caller": {"type": "direct"}},
-]
 
 
 @pytest.mark.parametrize("block", CLAUDES, ids=lambda block: json.dumps(block)[:70])
@@ -116,8 +64,6 @@ def test_of_a_message_only_what_is_said_goes_on() -> None:
     answer = {**assistant(text("b")), "id": "msg_1", "model": "sonnet", "usage": {"input_tokens": 3}}
     assert conversation(user(text("a")), answer, user(text("c")))[1] == assistant(text("b"))
 
-
-TOOL: Json = {"name": "get", "input_schema": {"type": "object"}}
 
 REFUSED: list[tuple[Json, str]] = [
     ({"messages": 7}, "messages: a list is needed."),
@@ -297,13 +243,13 @@ def test_the_places_of_a_request_that_goes_on_are_those_of_its_own_messages() ->
     earlier = [user(text("a")), assistant(CALL)]
     request = parse_request({"messages": [user(RESULT), user(text(" "))], "session_id": "s"})
     with pytest.raises(RequestError, match=r"^messages\.1\.content\.0\.text: "):
-        request.after(earlier, system=None, model=None)
+        request.continue_from(earlier, system=None, model=None)
 
 
 def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
     earlier = [user(text("a")), assistant(text("b"))]
     request = parse_request({"prompt": "c", "model": "opus", "session_id": "s"})
-    going_on = request.after(earlier, system="Be terse.", model="haiku")
+    going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
     assert going_on.conversation == [*earlier, user(text("c"))]
     assert (going_on.system_prompt, going_on.model, going_on.prompt) == (["Be terse."], "opus", None)
 
@@ -311,12 +257,12 @@ def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
 def test_what_was_kept_of_a_conversation_must_be_one() -> None:
     request = parse_request({"prompt": "b", "session_id": "s"})
     with pytest.raises(RequestError, match=r"^messages\.0\.content\.0\.text: "):
-        request.after([user({"type": "text"})], system=None, model=None)
+        request.continue_from([user({"type": "text"})], system=None, model=None)
 
 
 def test_a_prompt_is_brought_into_form_once() -> None:
     request = parse_request({"prompt": "hello"})
-    assert request.after([], system=None, model=None).conversation is request.conversation
+    assert request.continue_from([], system=None, model=None).conversation is request.conversation
     assert request.conversation == [user(text("hello"))]
 
 

@@ -2,17 +2,15 @@
 
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import anyio
-import httpx2
 import pytest
 from anthropic import AsyncAnthropic, beta_async_tool
-from anthropic.types import Message
 from pydantic import BaseModel
 from starlette.applications import Starlette
 
@@ -22,54 +20,13 @@ from claude_max_mcp.front.listener import bind, listening
 from claude_max_mcp.front.messages_api import make_messages_routes
 from claude_max_mcp.front.request import Disconnects
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
+from tests.conversations import sent, session
 from tests.house import PATH, House, serving
+from tests.samples import IMAGE, PDF, WEATHER, Json, returned, user
 
-from .test_conversations import IMAGE, PDF, WEATHER, Json, returned, sent, session, user
+from .messages_api import ASK, HELLO, TOKEN, claude, create, house, post, type_of
 
-TOKEN = "a token that nobody guesses"
-HELLO: Any = [{"role": "user", "content": "hello"}]
-ASK: Json = {"model": "sonnet", "max_tokens": 1000, "messages": HELLO}
-
-
-@pytest.fixture(scope="module")
-async def shared_open_house(shared_house: House) -> AsyncGenerator[House]:
-    """It needs the other one only to be opened after it, as it is closed before."""
-    async with serving(warm=1, token=TOKEN, messages_api=True) as house:
-        yield house
-
-
-@pytest.fixture
-def house(shared_open_house: House) -> House:
-    """A server that speaks the Messages API to those who know its token."""
-    shared_open_house.standin.reset()
-    return shared_open_house
-
-
-@pytest.fixture
-async def claude(house: House) -> AsyncGenerator[AsyncAnthropic]:
-    """Anthropic's SDK, given nothing but the address and the token."""
-    async with AsyncAnthropic(base_url=house.root, api_key=TOKEN, max_retries=0) as client:
-        yield client
-
-
-async def create(claude: AsyncAnthropic, **more: Any) -> Message:
-    sdk: Any = claude.messages
-    return await sdk.create(**{**ASK, **more})
-
-
-async def post(house: House, body: Any, **headers: str) -> httpx2.Response:
-    """The same without the SDK, with the token as a program that knows no bearer tokens sends it."""
-    async with house.http() as http:
-        given = {"x-api-key": TOKEN, "content-type": "application/json", **headers}
-        content = body if isinstance(body, str) else json.dumps(body)
-        return await http.post("/v1/messages", content=content, headers=given)
-
-
-def type_of(error: anthropic.APIStatusError) -> str | None:
-    assert isinstance(error.body, dict) and error.body["type"] == "error"  # pyright: ignore[reportUnknownMemberType]
-    assert error.body["error"]["message"] and "request_id" in error.body  # pyright: ignore[reportUnknownMemberType]
-    return error.type
-
+__all__ = ["claude", "house"]  # fixtures
 
 CONTENT = (
     Thinking("hm", "c2ln"),
@@ -89,7 +46,7 @@ async def test_the_answer_is_the_message_that_claude_gave(house: House) -> None:
     house.standin.enqueue(reply)
     answer = await post(house, {**ASK, "tools": [WEATHER]})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert told(answer.json()) == told(reply.message("claude-sonnet-5-5"))
+    assert told(answer.json()) == told(reply.make_message("claude-sonnet-5-5"))
 
 
 async def test_a_stream_is_the_events_that_claude_sent(house: House) -> None:
@@ -100,7 +57,7 @@ async def test_a_stream_is_the_events_that_claude_sent(house: House) -> None:
     frames = [frame.split("\n") for frame in answer.text.removesuffix("\n\n").split("\n\n")]
     events = [json.loads(data.removeprefix("data: ")) for _, data in frames]
     assert [name for name, _ in frames] == [f"event: {event['type']}" for event in events]
-    expected = list(reply.events("claude-sonnet-5-5"))
+    expected = list(reply.make_events("claude-sonnet-5-5"))
     for start in (events[0], expected[0]):
         del start["message"]["id"]
     assert events == expected
@@ -135,7 +92,7 @@ async def test_the_sdk_streams_text_and_gathers_the_message(house: House, claude
 async def test_a_first_piece_comes_before_the_answer_is_whole(house: House, claude: AsyncAnthropic) -> None:
     gate = anyio.Event()
     house.standin.enqueue(Reply(content=(Text("one two"),), hold=gate, hold_after=1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with claude.messages.stream(**ASK) as stream:
             assert await anext(aiter(stream.text_stream)) == "one "
             gate.set()
@@ -232,7 +189,7 @@ async def test_each_error_has_its_status_and_its_class_in_the_sdk(
     house: House, claude: AsyncAnthropic, failure: Failure, error: type[Any], status: int, kind: str, stream: bool
 ) -> None:
     house.standin.script(lambda _: failure)
-    with anyio.fail_after(30), pytest.raises(error) as raised:
+    with anyio.fail_after(60), pytest.raises(error) as raised:
         await create(claude, stream=stream)
     assert type(raised.value) is error
     assert (raised.value.status_code, type_of(raised.value)) == (status, kind)
@@ -253,7 +210,7 @@ async def test_a_usage_limit_says_when_to_come_back_and_is_not_asked_again(house
 async def test_an_answer_that_breaks_off_is_an_error_inside_the_stream(house: House, claude: AsyncAnthropic) -> None:
     heard = anyio.Event()
     house.standin.enqueue(Reply(content=(Text("one two three four"),), hold=heard, hold_after=2, cut_after=2))
-    with anyio.fail_after(30), pytest.raises(anthropic.APIStatusError) as raised:
+    with anyio.fail_after(60), pytest.raises(anthropic.APIStatusError) as raised:
         async with claude.messages.stream(**ASK) as stream:
             async for _ in stream.text_stream:
                 heard.set()
@@ -298,7 +255,7 @@ async def test_silence_is_filled_with_pings(house: House) -> None:
     listener = bind("127.0.0.1", 0)
     root = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with listening(app, listener), AsyncAnthropic(base_url=root, api_key="any", max_retries=0) as claude:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             async with claude.messages.with_streaming_response.create(**ASK, stream=True) as response:
                 lines = aiter(response.iter_lines())
                 assert [line async for line in _until("event: content_block_delta", lines)]
@@ -316,20 +273,20 @@ async def closing_the_stream(claude: AsyncAnthropic) -> None:
 
 async def _hang_up(standin: StandIn, asking: Callable[[], Coroutine[Any, Any, object]]) -> None:
     async with beside(asking):
-        await standin.arrived()
+        await standin.wait_for_request()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "before the first event"])
 async def test_hanging_up_ends_the_request_upstream(house: House, claude: AsyncAnthropic, stream: bool) -> None:
     house.standin.script(lambda _: Reply(hold=anyio.Event()))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await _hang_up(house.standin, partial(create, claude, stream=stream))
         await house.standin.requests[0].closed_early.wait()
 
 
 async def test_closing_a_stream_ends_the_request_upstream(house: House, claude: AsyncAnthropic) -> None:
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await closing_the_stream(claude)
         await house.standin.requests[0].closed_early.wait()
         house.standin.reset()

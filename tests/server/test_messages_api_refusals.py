@@ -10,11 +10,11 @@ from anthropic.types.thread_unsupported_request_error import ThreadUnsupportedRe
 
 from claude_max_mcp.front.messages_api import CARRIED, LEFT_OUT, NO_CHANGE
 from tests.house import House
+from tests.samples import WEATHER, Json
 
-from .test_conversations import WEATHER, Json
-from .test_messages_api import ASK, HELLO, claude, create, house, post, shared_open_house, type_of
+from .messages_api import ASK, HELLO, claude, create, house, post, type_of
 
-__all__ = ["claude", "house", "shared_open_house"]  # fixtures
+__all__ = ["claude", "house"]  # fixtures
 
 
 async def test_it_is_off_unless_it_is_turned_on(shared_house: House) -> None:

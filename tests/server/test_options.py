@@ -9,11 +9,9 @@ import pytest
 
 from claude_max_mcp.standin import Recorded, Reply, StandIn, ToolUse, echo
 from claude_max_mcp.wire import AskResult
+from tests.conversations import reply_of, session
 from tests.house import House, serving
-
-from .test_conversations import WEATHER, assistant, reply_of, returned, session, use, user
-
-Json = dict[str, Any]
+from tests.samples import WEATHER, Json, assistant, returned, use, user
 
 SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

@@ -11,7 +11,7 @@ import pytest
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.errors import RequestError
 from claude_max_mcp.front.connect import Recipe
-from claude_max_mcp.terminal.install import merged, write
+from claude_max_mcp.terminal.install import merge_settings, write
 from tests.house import PATH, serving
 from tests.server.program import run
 
@@ -114,7 +114,7 @@ def test_a_link_stays_one_and_every_backup_is_kept(tmp_path: Path) -> None:
 
 def test_what_is_merged_changes_nothing_that_was_given() -> None:
     there: dict[str, Any] = {"servers": {"other": {}}}
-    assert merged(there, {"servers": {"claude-max": {}}}) == {"servers": {"other": {}, "claude-max": {}}}
+    assert merge_settings(there, {"servers": {"claude-max": {}}}) == {"servers": {"other": {}, "claude-max": {}}}
     assert there == {"servers": {"other": {}}}
 
 
@@ -141,7 +141,7 @@ async def test_claude_code_is_told_by_its_own_command_and_connects(tmp_path: Pat
 async def claude_mcp_list(home: Path) -> str:
     quiet = {"DISABLE_TELEMETRY": "1", "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
     environment = {"PATH": PATH, "HOME": str(home), "CLAUDE_MAX_TOKEN": TOKEN, **quiet}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         done = await anyio.run_process([find_cli(), "mcp", "list"], env=environment, cwd=home)
     return done.stdout.decode()
 

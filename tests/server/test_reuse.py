@@ -13,9 +13,9 @@ import pytest
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.engine import conversation
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse, authentication_failed
+from tests.conversations import reply_of, sent, session
 from tests.house import House, serving
-
-from .test_conversations import IMAGE, WEATHER, Json, reply_of, returned, sent, session, user
+from tests.samples import IMAGE, WEATHER, Json, returned, user
 
 SECRET = "my secret is 42"
 """What must not be heard of again."""

@@ -12,8 +12,8 @@ from mcp import Client
 
 from claude_max_mcp.standin import StandIn
 from tests.house import MODERN, asked
+from tests.samples import assistant, user
 from tests.server.program import serving
-from tests.server.test_conversations import assistant, user
 
 HOLD = """
 import sys

@@ -10,13 +10,13 @@ import anyio
 import httpx2
 import pytest
 from anyio.abc import Process
-from anyio.lowlevel import checkpoint
 
 from claude_max_mcp.background import beside
 from claude_max_mcp.standin import Reply, StandIn, authentication_failed
+from tests.samples import MODERN_BODY, MODERN_CALL
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, surroundings
-from tests.server.test_verbatim import MODERN_BODY, MODERN_CALL
+from tests.waiting import until
 
 TOKEN = "the-token-of-the-door"
 LOGIN = "sk-ant-oat01-the-login"
@@ -40,9 +40,7 @@ class Watched:
             self.said += chunk
 
     async def begun(self) -> Server:
-        with anyio.fail_after(20):
-            while b"\n" not in self.said:
-                await checkpoint()
+        await until(lambda: b"\n" in self.said)
         return Server(self.process, self.said.decode().partition("\n")[0])
 
 
@@ -101,12 +99,14 @@ class Seen:
 async def seen_of_the_cli(server: Server) -> list[Seen]:
     """What its CLI processes show, once it has one at least; one that ends meanwhile shows nothing."""
     seen: list[Seen] = []
-    with anyio.fail_after(10):
-        while not seen:
-            for pid in children(server.process.pid):
-                with suppress(FileNotFoundError, ProcessLookupError):
-                    seen.append(Seen.of(pid))
-            await checkpoint()
+
+    def look() -> list[Seen]:
+        for pid in children(server.process.pid):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                seen.append(Seen.of(pid))
+        return seen
+
+    await until(look)
     return seen
 
 
@@ -157,8 +157,6 @@ async def test_a_server_that_dies_leaves_no_core(tmp_path: Path, own_standin: St
 async def test_a_token_that_the_server_made_is_told_by_its_place_alone(tmp_path: Path, own_standin: StandIn) -> None:
     file = tmp_path / "token"
     async with watched(tmp_path, own_standin, CLAUDE_MAX_TOKEN="", CLAUDE_MAX_TOKEN_FILE=str(file)) as running:
-        with anyio.fail_after(20):
-            while str(file) not in running.said.decode():
-                await checkpoint()
+        await until(lambda: str(file) in running.said.decode())
     assert f"made a token for callers, in {file};" in running.said.decode()
     assert file.read_text().strip() not in running.said.decode()

@@ -15,7 +15,6 @@ import anyio
 import httpx2
 import pytest
 from anyio.abc import Process
-from anyio.lowlevel import checkpoint
 from mcp import Client, StdioServerParameters
 
 from claude_max_mcp.background import beside
@@ -24,6 +23,7 @@ from claude_max_mcp.wire import Health
 from tests.house import MODERN, asked
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, left_behind, run, serving, surroundings
+from tests.waiting import until
 
 
 def upstream(standin: StandIn) -> dict[str, str]:
@@ -44,10 +44,8 @@ def _state(pid: int) -> str:
 
 async def cli_processes(server: Server) -> set[int]:
     """The CLI processes of a server, once it has one at least."""
-    with anyio.fail_after(10):
-        while not (pids := children(server.process.pid)):
-            await checkpoint()
-    return pids
+    await until(lambda: children(server.process.pid))
+    return children(server.process.pid)
 
 
 async def test_the_first_line_says_where_it_serves_and_that_it_is_offline(tmp_path: Path) -> None:
@@ -81,13 +79,13 @@ async def test_a_signal_in_the_midst_of_a_request_ends_both(tmp_path: Path, own_
 
     async with serving(tmp_path, **upstream(own_standin)) as server, anyio.create_task_group() as tasks:
         tasks.start_soon(ask, server.url)
-        with anyio.fail_after(20):
-            request = await own_standin.arrived()
+        with anyio.fail_after(60):
+            request = await own_standin.wait_for_request()
         pids = await cli_processes(server)
         server.process.terminate()
         assert await server.ended() == 0
         assert started(pids) == set()
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await request.closed_early.wait()
     assert len(statuses) == 1 and statuses != [200]
     assert left_behind(tmp_path) == []
@@ -102,14 +100,12 @@ async def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path, own_sta
                 await http.post(f"{server.url}/claude", json={"prompt": "hello"})
 
         async with beside(ask):
-            with anyio.fail_after(20):
-                await own_standin.arrived()
+            with anyio.fail_after(60):
+                await own_standin.wait_for_request()
             pids = await cli_processes(server)
             os.kill(server.process.pid, signal.SIGKILL)
             assert await server.ended() == -signal.SIGKILL
-            with anyio.fail_after(10):
-                while started(pids):
-                    await checkpoint()
+            await until(lambda: not started(pids))
 
 
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -131,7 +127,7 @@ async def test_over_stdio_it_is_the_same_server(tmp_path: Path, mode: str) -> No
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message or "")
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with Client(parameters, mode=mode) as client:
             tools = [tool.name for tool in (await client.list_tools()).tools]
             call = partial(client.call_tool, "ask_claude", {"prompt": "hello"}, progress_callback=on_progress)
@@ -156,7 +152,7 @@ async def stdio(home: Path) -> AsyncGenerator[Process]:
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": OPENING}
         await process.stdin.send(json.dumps(message).encode() + b"\n")
         said = b""
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not said.endswith(b"\n"):
                 said += await process.stdout.receive()
         (line,) = said.splitlines()
@@ -173,7 +169,7 @@ async def test_over_stdio_it_ends_with_its_client_and_leaves_nothing(tmp_path: P
         assert process.stdin and process.stdout
         pids = await cli_processes(Server(process, ""))
         await process.stdin.aclose()
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             assert [chunk async for chunk in process.stdout] == []
             assert await process.wait() == 0
         assert started(pids) == set()
@@ -184,7 +180,7 @@ async def test_over_stdio_a_signal_ends_it_although_its_client_stays(tmp_path: P
     async with stdio(tmp_path) as process:
         pids = await cli_processes(Server(process, ""))
         process.terminate()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             assert await process.wait() == 0
         assert started(pids) == set()
     assert left_behind(tmp_path) == []

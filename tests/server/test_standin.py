@@ -49,7 +49,7 @@ async def test_without_stream_the_answer_is_a_message(own_standin: StandIn) -> N
     own_standin.enqueue(reply)
     answered = await post(own_standin)
     assert answered.headers["content-type"] == "application/json"
-    assert answered.json() == {**reply.message("claude-sonnet-5-5"), "id": IsStr()}
+    assert answered.json() == {**reply.make_message("claude-sonnet-5-5"), "id": IsStr()}
     assert answered.json()["stop_reason"] == "tool_use"
 
 
@@ -148,7 +148,7 @@ async def test_an_answer_can_be_held_after_so_many_words(own_standin: StandIn) -
     hold = anyio.Event()
     own_standin.enqueue(Reply(content=(Text("one two three"),), hold=hold, hold_after=2))
     seen = ""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with client(own_standin) as http, http.stream("POST", "/v1/messages", json={**ASK, "stream": True}) as r:
             async for piece in r.aiter_text():
                 seen += piece
@@ -185,9 +185,9 @@ async def test_garbage_comes_as_it_is(own_standin: StandIn) -> None:
 
 async def test_a_client_that_goes_away_early_is_noticed(own_standin: StandIn) -> None:
     own_standin.enqueue(Reply(hold=anyio.Event()))
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with beside(partial(post, own_standin, stream=True)):
-            await own_standin.arrived()
+            await own_standin.wait_for_request()
         (record,) = own_standin.requests
         await record.closed_early.wait()
     (record,) = own_standin.requests
@@ -202,8 +202,8 @@ async def test_a_client_that_stays_is_not_taken_for_one_that_left(own_standin: S
 
 
 async def test_one_can_wait_for_the_next_request_to_arrive(own_standin: StandIn) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(post, own_standin)
-            assert await own_standin.arrived(3) is own_standin.requests[2]
+            assert await own_standin.wait_for_request(3) is own_standin.requests[2]

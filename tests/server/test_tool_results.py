@@ -7,9 +7,9 @@ import pytest
 
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
+from tests.conversations import reply_of, sent, session
 from tests.house import House, serving
-
-from .test_conversations import IMAGE, WEATHER, Json, reply_of, returned, sent, session, user
+from tests.samples import IMAGE, WEATHER, Json, returned, user
 
 URL_IMAGE: Json = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
 NOTE: Json = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a note"}}

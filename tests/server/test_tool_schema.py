@@ -1,7 +1,6 @@
 """What the schema of `ask_claude` tells a client, and that it is the truth."""
 
 import json
-from typing import Any
 
 import pytest
 from jsonschema.validators import Draft202012Validator
@@ -11,10 +10,9 @@ from claude_max_mcp.errors import RequestError
 from claude_max_mcp.front.mcp import ASK_CLAUDE
 from claude_max_mcp.wire import parse_request
 from tests.house import MODERN, House, asked
+from tests.samples import IMAGE, Json
 
-from .test_messages import CALL, CLAUDES, IMAGE, RESULT, RESULTS, TAKEN, TOOL, assistant, text, user
-
-Json = dict[str, Any]
+from .blocks import CALL, CLAUDES, RESULT, RESULTS, TAKEN, TOOL, assistant, text, user
 
 MOST_CHARACTERS = 8_000
 """Of the schema of `ask_claude`: it stands in the context of each conversation in which a client lists the tools."""

@@ -195,9 +195,9 @@ async def test_a_tools_result_that_a_process_waited_for_stays_in_the_trace_of_it
 
 async def test_a_request_whose_caller_goes_away_has_its_span(traced: House, spans: InMemorySpanExporter) -> None:
     traced.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event()))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with beside(partial(traced.ask, prompt="hello")):
-            upstream = await traced.standin.arrived()
+            upstream = await traced.standin.wait_for_request()
         await upstream.closed_early.wait()
         while not chats(spans):
             await anyio.lowlevel.checkpoint()

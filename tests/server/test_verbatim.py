@@ -3,14 +3,12 @@
 import base64
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.house import House
-
-PNG = base64.b64encode((Path(__file__).parent / "pixel.png").read_bytes()).decode()
+from tests.samples import MODERN_BODY, MODERN_CALL, PNG
 
 
 @pytest.mark.parametrize(
@@ -59,20 +57,6 @@ async def test_text_that_cannot_be_sent_is_refused_by_name(house: House, escape:
     assert error["code"] == "invalid_request"
     assert "surrogate" in error["message"]
     assert house.standin.requests == []
-
-
-MODERN_CALL = {
-    "content-type": "application/json",
-    "accept": "application/json, text/event-stream",
-    "mcp-protocol-version": "2026-07-28",
-    "mcp-method": "tools/call",
-    "mcp-name": "ask_claude",
-}
-MODERN_BODY = (
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ask_claude","arguments":{%s},'
-    '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
-    '"io.modelcontextprotocol/clientCapabilities":{}}}}'
-)
 
 
 async def test_blocks_of_a_user_message_arrive_natively_and_in_order(house: House) -> None:

@@ -10,10 +10,9 @@ import pytest
 
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
 from claude_max_mcp.wire import AskResult
+from tests.conversations import reply_of, session
 from tests.house import House, cli_environment, serving
-
-from .test_conversations import WEATHER, Json, reply_of, returned, session, user
-from .test_verbatim import PNG
+from tests.samples import PNG, WEATHER, Json, returned, user
 
 SECRET = "the secret of another folder"
 KEY = "sk-ant-api03-in-a-dotenv"

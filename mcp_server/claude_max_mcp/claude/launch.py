@@ -15,9 +15,9 @@ from pathlib import Path
 
 from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.models import cli_model
+from claude_max_mcp.models import to_cli_model
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.tracing import process_environment
+from claude_max_mcp.tracing import make_process_environment
 
 ARGUMENTS = (
     "--print",
@@ -69,6 +69,9 @@ collected when memory is wanted, and not every second too: 35 to 45 % of the CPU
 TESTED_VERSION = "2.1.330"
 """The CLI whose behaviour the tests record: the one in the wheel that `pyproject.toml` pins."""
 
+MB = 1_000_000
+"""Bytes of a megabyte, wherever this project counts in them."""
+
 PROCESS_MB = 120
 """Megabytes that a process takes for itself."""
 
@@ -99,7 +102,7 @@ class Launch:
         """Whether the kernel ends the process when this one dies, however that happens."""
         return _find_setpriv() is not None
 
-    def command(self) -> list[str]:
+    def make_command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--tools", self.cli_tools, "--model", self.model, *self.extra_arguments]
         setpriv = _find_setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
@@ -162,5 +165,5 @@ def make_blank_launch(settings: Settings, environment: Mapping[str, str], cli: P
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
     temporary.mkdir()
-    own = {**environment, **FIXED_ENVIRONMENT, **process_environment(), "TMPDIR": str(temporary)}
-    return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
+    own = {**environment, **FIXED_ENVIRONMENT, **make_process_environment(), "TMPDIR": str(temporary)}
+    return Launch(cli, own, folder, to_cli_model(settings.model), login_file=settings.login_file)

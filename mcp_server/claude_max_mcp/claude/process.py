@@ -62,19 +62,19 @@ class ClaudeProcess:
         Not where it would outlive this server: stopped, it could not notice that its server is gone.
         """
         if self.alive and self._may_rest:
-            self._signal(signal.SIGSTOP)
+            self._send_signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let the process go on where it rests."""
         if self.alive:
-            self._signal(signal.SIGCONT)
+            self._send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process and all it started, at once. Nothing is awaited, so nothing can get in between."""
         self.alive = False
-        self._signal(signal.SIGKILL)
+        self._send_signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
@@ -128,7 +128,7 @@ async def running_process(launch: Launch) -> AsyncGenerator[ClaudeProcess]:
     try:
         with launch.opening_login() as (environment, files):
             child = await anyio.open_process(
-                launch.command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
+                launch.make_command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
             )
     except OSError as error:
         raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error

@@ -170,7 +170,7 @@ class Conversation:
 
     def _decide(self, check: ToolCheck) -> Json:
         workspace = self.options.workspace
-        refusal = workspace.refusal(check.tool_name, check.tool_input) if workspace else None
+        refusal = workspace.find_refusal(check.tool_name, check.tool_input) if workspace else None
         if refusal is None:
             return {}
         denied = {"permissionDecision": "deny", "permissionDecisionReason": refusal}

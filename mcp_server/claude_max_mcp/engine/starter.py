@@ -28,7 +28,7 @@ from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.options import Options
 from claude_max_mcp.errors import AccountError, ServiceError
 from claude_max_mcp.messages import Message, collect_results
-from claude_max_mcp.models import full_id
+from claude_max_mcp.models import to_full_id
 from claude_max_mcp.pool.pool import Pool
 from claude_max_mcp.wire import BilledTo
 
@@ -86,7 +86,7 @@ class Starter:
         self, options: Options, earlier: Sequence[Message], files: TemporaryDirectory[str]
     ) -> Conversation:
         with _reporting_full_disk():
-            transcript = write_transcript(earlier, full_id(options.model), Path(files.name))
+            transcript = write_transcript(earlier, to_full_id(options.model), Path(files.name))
         launch = options.launch_resuming(self._launch, transcript)
         loan = await self._pool.take(partial(running_worker, launch))
         return await self._prepare(Conversation(loan, options, blank=False, files=files), launch.model)
@@ -98,7 +98,7 @@ class Starter:
         options.check(known)
         require_subscription(known.account, self._billing)
         with _reporting_full_disk():
-            transcript = write_transcript(messages, full_id(options.model), Path(files.name))
+            transcript = write_transcript(messages, to_full_id(options.model), Path(files.name))
             launch = options.launch_continuing(self._launch, transcript)
         loan = await self._pool.take(partial(running_worker, launch))
         return await self._prepare(Conversation(loan, options, blank=False, prompt_sent=True, files=files))

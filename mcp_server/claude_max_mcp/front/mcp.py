@@ -23,7 +23,7 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from claude_max_mcp.errors import ClaudeMaxError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest
 from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
 from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
@@ -177,7 +177,7 @@ async def _report_health(service: Service, arguments: dict[str, Any]) -> CallToo
 
 def _refuse(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
-    error = {"error": ErrorInfo.from_error(invalid(message)).model_dump(mode="json")}
+    error = {"error": ErrorInfo.from_error(InvalidRequest(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
+from claude_max_mcp.claude.login import Login
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
 from claude_max_mcp.engine.workspace import open_workspace
@@ -64,24 +65,33 @@ class Service:
         """What became of the latest requests."""
         talks = self._conversations
         self._health = HealthMonitor(settings, launch, talks, missing)
-        self.metrics = Metrics(self.journal, self._health.report, lambda: talks.pool_history, lambda: talks.reused)
+        self.metrics = Metrics(self.journal, self.report, lambda: talks.pool_history, lambda: talks.reused)
         """The same and more, for Prometheus."""
+
+    def __repr__(self) -> str:
+        return f"<Service {self.report().status} {self._conversations!r}>"
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, settings: Settings, environment: Mapping[str, str]) -> AsyncGenerator["Service"]:
+    async def running(
+        cls, settings: Settings, environment: Mapping[str, str], *, login: Login | None = None
+    ) -> AsyncGenerator["Service"]:
         """A service for the length of a block; leaving it ends every CLI process.
 
         Args:
             settings: what can be set.
-            environment: what the CLI inherits, see `settings.cli_environment`.
+            environment: what the CLI inherits, see `settings.make_cli_environment`.
+            login: how the CLI is logged in, where that is known; without it, the CLI is asked.
         """
         with scratch_folder() as scratch:
             cli, missing = _find_cli(settings.cli_path)
             launch = make_blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
             async with service._conversations.open():
-                await service._health.look_up_login()
+                if login is None:
+                    await service._health.look_up_login()
+                else:
+                    service._conversations.account.record_login(login)
                 yield service
 
     @property
@@ -143,7 +153,7 @@ class Service:
             return await self._conversations.ask(request, on_event, caller=caller, keep=keeper == "caller")
         session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
         said = session.said
-        continued = request.after(said.messages, system=said.system, model=said.model)
+        continued = request.continue_from(said.messages, system=said.system, model=said.model)
         result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
         return await self._remember(session, continued, result)
 
@@ -165,6 +175,10 @@ class Service:
             await self.ask(PROBE)
         else:
             await self._health.refresh()
+        return self.report()
+
+    def report(self) -> Health:
+        """How the service is, from what is known already."""
         return self._health.report()
 
 

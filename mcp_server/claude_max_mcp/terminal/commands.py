@@ -196,23 +196,23 @@ def log_in(
 ) -> None:
     """Sign in with the CLI's own dialogue; it keeps the login, this program never sees it."""
     from claude_max_mcp.claude.launch import find_cli
-    from claude_max_mcp.settings import cli_environment
+    from claude_max_mcp.settings import make_cli_environment
 
     settings = _load_settings()
     cli = _report_errors(lambda: find_cli(settings.cli_path))
     os.execve(
         cli,
         [str(cli), *(["setup-token"] if token else ["auth", "login"])],
-        cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
+        make_cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
     )
 
 
 @app.command("demo", epilog=manual.DEMO)
 def run_demo() -> None:
     """Show the main job: agents ask through MCP and the real CLI; only the model is a stand-in."""
-    from claude_max_mcp.terminal.demo import demo  # needs the provider, which a server alone does not have
+    from claude_max_mcp.terminal.demo import show_demo  # needs the provider, which a server alone does not have
 
-    _run(partial(demo, out))
+    _run(partial(show_demo, out))
 
 
 async def _ask(question: dict[str, Any], screen: "Screen") -> "AskResult":

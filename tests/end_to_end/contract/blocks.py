@@ -1,17 +1,10 @@
-"""What upstream received, and how tests say which behaviour they show."""
+"""What upstream received."""
 
 from typing import Any
-
-import pytest
 
 from claude_max_mcp.standin import Recorded, StandIn
 
 Json = dict[str, Any]
-
-
-def behaviour(*numbers: int) -> pytest.MarkDecorator:
-    """Which of the forty behaviours of `test_coverage.py` a test shows."""
-    return pytest.mark.behaviour(*numbers)
 
 
 def blocks(request: Recorded, at: int = -1) -> list[Json]:

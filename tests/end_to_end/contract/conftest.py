@@ -1,7 +1,6 @@
-"""The same model by two routes, on one stand-in."""
+"""The same model on one stand-in, by the routes that the behaviour calls for: see `behaviours`."""
 
 from collections.abc import AsyncGenerator
-from typing import TypeAlias
 
 import pytest
 
@@ -10,21 +9,36 @@ from claude_max_mcp.standin import StandIn
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 from tests.house import House, cli_environment
 
-Route: TypeAlias = str
+from .behaviours import routes
 
 
-@pytest.fixture(scope="session", params=["http", "embedded"])
-async def provider(
-    request: pytest.FixtureRequest, shared_house: House, tmp_path_factory: pytest.TempPathFactory
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test the routes of the behaviours that it shows."""
+    if "provider" in metafunc.fixturenames:
+        shown = {number for mark in metafunc.definition.iter_markers("behaviour") for number in mark.args}
+        metafunc.parametrize("provider", routes(shown), indirect=True)
+
+
+@pytest.fixture(scope="session")
+async def http_provider(shared_house: House) -> AsyncGenerator[ClaudeMaxProvider]:
+    async with ClaudeMaxProvider(base_url=shared_house.url) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+async def embedded_provider(
+    shared_house: House, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[ClaudeMaxProvider]:
-    if request.param == "http":
-        made = ClaudeMaxProvider(base_url=shared_house.url)
-    else:
-        home = tmp_path_factory.mktemp("embedded")
-        environment = cli_environment(shared_house.standin.url, home)
-        made = ClaudeMaxProvider.embedded(Settings(state_dir=home), environment=environment)
-    async with made:
-        yield made
+    home = tmp_path_factory.mktemp("embedded")
+    environment = cli_environment(shared_house.standin.url, home)
+    async with ClaudeMaxProvider.embedded(Settings(state_dir=home), environment=environment) as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(request: pytest.FixtureRequest) -> ClaudeMaxProvider:
+    """The provider of the route that the test goes by."""
+    return request.getfixturevalue(f"{request.param}_provider")
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from pydantic_ai.profiles import ModelProfile
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
-from .blocks import Json, behaviour, offered, system
+from .behaviours import behaviour
+from .blocks import Json, offered, system
 
 
 class Stop(BaseModel):

@@ -34,9 +34,10 @@ from pydantic_ai.settings import ModelSettings
 
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG
 
-from .blocks import Json, behaviour, blocks, system
+from .behaviours import behaviour
+from .blocks import Json, blocks, system
 
 
 @behaviour(13)

@@ -15,7 +15,7 @@ from pydantic_ai.tools import ToolDefinition
 from claude_max_mcp.standin import Recorded, RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel
 
-from .blocks import behaviour
+from .behaviours import behaviour
 
 WEATHER = ToolDefinition(name="weather", parameters_json_schema={"type": "object", "properties": {}})
 
@@ -141,7 +141,7 @@ async def test_an_empty_answer_is_asked_for_again(
     upstream: StandIn, model: ClaudeMaxModel, content: tuple[Thinking, ...]
 ) -> None:
     upstream.script(asked_again(Reply(content=content)))
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         result = await Agent(model).run("hello")
     assert result.output == "Here."
     assert result.usage.requests == 2

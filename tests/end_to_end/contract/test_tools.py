@@ -20,9 +20,10 @@ from pydantic_ai.settings import ToolOrOutput
 
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel
-from tests.server.test_verbatim import PNG
+from tests.samples import PNG
 
-from .blocks import Json, behaviour, blocks, offered
+from .behaviours import behaviour
+from .blocks import Json, blocks, offered
 
 DONE = Reply(content=(Text("Done."),))
 

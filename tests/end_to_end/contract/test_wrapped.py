@@ -24,7 +24,7 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
 from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
 
-from .blocks import behaviour
+from .behaviours import behaviour
 
 
 def with_a_tool(model: Model) -> Agent[None, str]:
@@ -75,9 +75,9 @@ async def test_no_more_run_at_once_than_the_limit_says(upstream: StandIn, model:
     gate = anyio.Event()
     upstream.script(lambda _: Reply(content=(Text("ok"),), hold=gate))
     agent = Agent(ConcurrencyLimitedModel(model, 1))
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         runs = asyncio.gather(agent.run("one"), agent.run("two"))
-        await upstream.arrived(1)
+        await upstream.wait_for_request(1)
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert len(upstream.requests) == 1

@@ -14,7 +14,7 @@ from claude_max_mcp.claude.launch import TESTED_VERSION, Launch, find_cli, make_
 from claude_max_mcp.claude.login import Login, look_up
 from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError
-from claude_max_mcp.settings import Settings, cli_environment, find_stray_api_keys, is_inside_claude_code
+from claude_max_mcp.settings import Settings, find_stray_api_keys, is_inside_claude_code, make_cli_environment
 from claude_max_mcp.terminal.doctor.findings import Finding, as_problem
 from claude_max_mcp.terminal.doctor.machine import check_clock, check_memory, find_key_files, read_available_mb
 from claude_max_mcp.terminal.doctor.server import check_server
@@ -36,7 +36,7 @@ async def _look_along(settings: Settings) -> AsyncIterator[Finding]:
         yield as_problem(error)
     else:
         with tempfile.TemporaryDirectory(prefix="claude-max-") as scratch:
-            launch = make_blank_launch(settings, cli_environment(settings), cli, Path(scratch))
+            launch = make_blank_launch(settings, make_cli_environment(settings), cli, Path(scratch))
             for finding in await _check_cli(settings, launch, alone=alone):
                 yield finding
             yield _check_workspace(settings, launch)
@@ -109,7 +109,7 @@ def _check_workspace(settings: Settings, launch: Launch) -> Finding:
     if workspace is None:
         return Finding("ok", "no folder is opened to Claude (CLAUDE_MAX_WORKSPACE_ROOT opens one for reading)")
     cure = "Let CLAUDE_MAX_WORKSPACE_ROOT name a folder that Claude may read."
-    if (fault := workspace.fault()) is not None:
+    if (fault := workspace.find_fault()) is not None:
         return Finding("problem", f"the workspace cannot be opened: {fault}", cure)
     if not os.access(root := settings.workspace_root or "", os.R_OK | os.X_OK):
         return Finding("problem", f"the workspace {root} cannot be read by this user", cure)

@@ -12,8 +12,8 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from claude_max_mcp import standin as api
-from tests.browser.visits import Visit, visiting
 from tests.house import House, serving
+from tests.slow.browser.visits import Visit, visiting
 
 MUST_HAVE_A_NAME = {"button", "textbox", "combobox", "meter", "image", "table", "region", "link", "DisclosureTriangle"}
 

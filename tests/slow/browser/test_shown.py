@@ -9,8 +9,8 @@ from playwright.async_api import Browser, Page, Request, expect
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, StandIn, Text
-from tests.browser.visits import visiting
 from tests.house import House, serving
+from tests.slow.browser.visits import visiting
 
 
 async def test_it_shows_how_the_service_is_and_who_pays(browser: Browser, house: House) -> None:

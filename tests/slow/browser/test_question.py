@@ -9,8 +9,8 @@ from playwright.async_api import Browser, expect
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.standin import Reply, Text
-from tests.browser.visits import Visit, visiting
 from tests.house import House
+from tests.slow.browser.visits import Visit, visiting
 
 
 async def test_text_is_there_before_the_answer_is_whole(browser: Browser, house: House) -> None:
@@ -46,7 +46,7 @@ async def test_the_keyboard_is_enough_to_ask_and_to_stop(browser: Browser, house
         await expect(visit.page.get_by_label("Question")).to_be_focused()
         await expect(visit.answer).to_have_text("one two ")
         (upstream,) = house.standin.requests
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             await upstream.closed_early.wait()
     assert (upstream.last_text, upstream.body["model"]) == ("Hi", "claude-opus-5-5")
 
@@ -72,8 +72,8 @@ async def test_whoever_stops_it_stops_it_upstream_too(browser: Browser, house: H
     house.standin.script(lambda _: Reply(hold=anyio.Event()))
     async with visiting(browser, house) as visit:
         await visit.ask("hello")
-        with anyio.fail_after(20):
-            upstream = await house.standin.arrived()
+        with anyio.fail_after(60):
+            upstream = await house.standin.wait_for_request()
             await way(visit)
             await upstream.closed_early.wait()
 

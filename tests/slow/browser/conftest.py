@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.visits import CHROMIUM, running
+from tests.slow.browser.visits import CHROMIUM, running
 
 
 @pytest.fixture(scope="session")

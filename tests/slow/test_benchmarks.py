@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.bench.proxy import MISSING, installed
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 SHORTEST = {
     "latency": ["--n", "1"],

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.browser.visits import Visit, visiting
 from tests.house import House, serving
+from tests.slow.browser.visits import Visit, visiting
 
 TOKEN = "a token that nobody guesses"
 

@@ -1,0 +1,1 @@
+"""What takes long, or needs more than Python: `make test-slow`."""
