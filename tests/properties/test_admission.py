@@ -71,8 +71,12 @@ async def beginning_in_tasks() -> AsyncGenerator[Begin]:
         running.append(task := asyncio.create_task(visitor.visit(admission)))
         visitor.give_up = task.cancel
 
-    yield begin
-    results = await asyncio.gather(*running, return_exceptions=True)
+    try:
+        yield begin
+    finally:
+        for task in running:
+            task.cancel()
+        results = await asyncio.gather(*running, return_exceptions=True)
     assert {type(result) for result in results} <= {type(None), asyncio.CancelledError}
 
 
