@@ -1,11 +1,10 @@
 """No place is lost, whoever comes, leaves and gives up in whatever order and tick; and callers take turns."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.pool.admission import Admission
+from tests.properties.crowds import Begin, in_scopes, in_tasks
 from tests.virtual import in_virtual_asyncio_time, in_virtual_time, settled
 
 
@@ -40,46 +40,6 @@ class Visitor:
                 self.state = "gone"
 
 
-Begin: TypeAlias = Callable[[Visitor, Admission], None]
-"""Starts a visitor's task, and lets the visitor know how it is cancelled."""
-
-
-@asynccontextmanager
-async def beginning_in_scopes() -> AsyncGenerator[Begin]:
-    """Visitors give up by a cancel scope of anyio."""
-
-    async def run(visitor: Visitor, admission: Admission, scope: anyio.CancelScope) -> None:
-        with scope:
-            await visitor.visit(admission)
-
-    async with anyio.create_task_group() as tasks:
-
-        def begin(visitor: Visitor, admission: Admission) -> None:
-            scope = anyio.CancelScope()
-            visitor.give_up = scope.cancel
-            tasks.start_soon(run, visitor, admission, scope)
-
-        yield begin
-
-
-@asynccontextmanager
-async def beginning_in_tasks() -> AsyncGenerator[Begin]:
-    """Visitors give up by `task.cancel()` of asyncio."""
-    running: list[asyncio.Task[None]] = []
-
-    def begin(visitor: Visitor, admission: Admission) -> None:
-        running.append(task := asyncio.create_task(visitor.visit(admission)))
-        visitor.give_up = task.cancel
-
-    try:
-        yield begin
-    finally:
-        for task in running:
-            task.cancel()
-        results = await asyncio.gather(*running, return_exceptions=True)
-    assert {type(result) for result in results} <= {type(None), asyncio.CancelledError}
-
-
 class Hall:
     """An admission and its visitors."""
 
@@ -95,7 +55,7 @@ class Hall:
 
     def come(self, caller: str) -> Visitor:
         self.visitors.append(visitor := Visitor(caller))
-        self._begin(visitor, self.admission)
+        visitor.give_up = self._begin(partial(visitor.visit, self.admission))
         return visitor
 
     async def act(self, action: str, number: int) -> None:
@@ -143,10 +103,10 @@ LIMITS = st.tuples(st.integers(1, 3), st.integers(0, 5))
 
 
 async def storm(
-    limits: tuple[int, int], actions: list[tuple[str, int]], beginning: AbstractAsyncContextManager[Begin]
+    limits: tuple[int, int], actions: list[tuple[str, int]], crowd: AbstractAsyncContextManager[Begin]
 ) -> None:
     """Do everything, without a rest in between but where `settle` asks for one, and see that nothing is lost."""
-    async with beginning as begin:
+    async with crowd as begin:
         hall = Hall(*limits, begin)
         for action, number in actions:
             await hall.act(action, number)
@@ -164,7 +124,7 @@ async def storm(
 async def test_whoever_gives_up_in_whatever_tick_no_place_is_lost(
     limits: tuple[int, int], actions: list[tuple[str, int]]
 ) -> None:
-    await storm(limits, actions, beginning_in_scopes())
+    await storm(limits, actions, in_scopes())
 
 
 @given(limits=LIMITS, actions=ACTIONS)
@@ -172,7 +132,7 @@ async def test_whoever_gives_up_in_whatever_tick_no_place_is_lost(
 async def test_whatever_task_is_cancelled_in_whatever_tick_no_place_is_lost(
     limits: tuple[int, int], actions: list[tuple[str, int]]
 ) -> None:
-    await storm(limits, actions, beginning_in_tasks())
+    await storm(limits, actions, in_tasks())
 
 
 CALM = st.lists(
@@ -200,7 +160,7 @@ class Step:
 
 
 async def step_through(limits: tuple[int, int], actions: list[tuple[str, int]]) -> AsyncGenerator[Step]:
-    async with beginning_in_scopes() as begin:
+    async with in_scopes() as begin:
         hall = Hall(*limits, begin)
         for action, number in actions:
             waited, taken, known = hall.those("waiting"), hall.admission.in_flight, len(hall.visitors)
