@@ -92,7 +92,7 @@ bench: $(READY) ## run the benchmarks, for some ten minutes; what they measure a
 		$(BIN)/python "$$file" --json "$$json" || exit; \
 	done
 
-ci: ## what CI runs: static checks, tests; in Docker and for conformance too where there is an engine, or npm
+ci: ## what CI runs: all of the above that this machine has the programs for; it installs none outside of this folder
 	bash .ci/run
 
 lock: $(UV) ## move every dependency to its newest version
