@@ -43,7 +43,7 @@ def only(house: House, reply: Reply) -> None:
 
 async def nothing_more_was_answered(house: House) -> None:
     """The CLI goes on some ten milliseconds after such an answer: if it was quicker than the kill, it was cut off."""
-    await until(lambda: not house.service.state().pool.leased)
+    await until(lambda: not house.service.report().pool.leased)
     with anyio.fail_after(60):
         for late in house.standin.requests[1:]:
             await late.closed_early.wait()

@@ -10,19 +10,20 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = [ROOT / "mcp_server" / "claude_max_mcp", ROOT / "provider" / "pydantic_ai_claude_max"]
 
 VERBS = """
-abandon accept add admit advise aggregate allow answer append apply arrive ask assert bind bound build call cancel carry
-change check choose claim clear close collect complete compute conclude confine configure connect consume control
-converse convert copy count create cut decide declare decode decorate derive describe deliver digest disable
-document drain drop echo embed enable end enqueue ensure enter enumerate envelop escape estimate examine exit expect
-expire explain extend extract fail fetch fill filter find finish fit flush fold follow forget format gather get give
-guard guess hand handle hash hear hold identify ignore include infer initialize inspect install interpret invoke
-join judge keep kill know launch leave list listen load locate log look lose make map mark match measure merge move
-name narrow normalise note number open order own parse pass pick place plan play poll prepare preserve print probe
-prove publish put quote raise read rebind rebuild receive record reduce refuse register release remember remove
-rename render renew repeat replace reply report request require reset resolve respond rest restore retire return
-rewind rotate round run save say scan script search see select send serve set settle share show sign simplify skip
-sleep sort speak split spread start state stop store stream strip sum supply sweep take tee tell throw touch trace
-translate trim truncate try unwrap update use validate verify wait wake walk warn watch weigh wrap write
+abandon accept add admit advise aggregate allow answer append apply arrive ask assert bind blame bound build call
+cancel carry change check choose claim classify clear close collect complete compute conclude configure confine
+connect consume continue control converse convert copy count create cut decide declare decode decorate deliver derive
+describe digest disable document drain drop echo embed enable encode end enqueue ensure enter enumerate envelop escape
+estimate examine exit expect expire explain extend extract fail fetch fill filter find finish fit flush fold follow
+forget format gather get give guard guess hand handle hash hear hide hold identify ignore include infer initialize
+inspect install interpret invoke join judge keep kill know launch leave list listen load locate log look lose make map
+mark match measure merge move name narrow normalise note number open order own parse pass pick place plan play poll
+prepare preserve print probe prove publish put quote raise read rebind rebuild receive record reduce refresh refuse
+register release remember remove rename render renew repeat replace reply report request require reset resolve respond
+rest restore retire return rewind rotate round run save say scan script search see select send serve set settle share
+show sign simplify skip sleep sort speak split spread start state stop store stream strip sum supply sweep take tee
+tell throw touch trace translate trim truncate try unwrap update use validate verify wait wake walk warn watch weigh
+wrap write
 """
 
 PREDICATES = {"is", "has", "can", "may", "must", "needs", "wants", "would", "should", "holds", "ends", "speaks"}

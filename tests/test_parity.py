@@ -71,11 +71,11 @@ def read_hint_types(hint: Any) -> set[str]:
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_error_has_one_name_in_the_messages_api(code: Code) -> None:
-    assert ERROR_TYPES.get(code, "api_error") == errors.error_type(errors.STATUS[code])
+    assert ERROR_TYPES.get(code, "api_error") == errors.to_error_type(errors.STATUS[code])
 
 
 def test_the_names_of_errors_are_anthropics_own() -> None:
-    ours = {*ERROR_TYPES.values(), *map(errors.error_type, errors.STATUS.values())}
+    ours = {*ERROR_TYPES.values(), *map(errors.to_error_type, errors.STATUS.values())}
     assert ours <= {*get_args(ErrorType), "request_too_large"}, "the SDK has a class for the last, but not its name"
 
 
@@ -120,7 +120,7 @@ def test_a_field_that_the_provider_reads_is_sent_in_a_type_that_it_takes(
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_is_read_as_it_was_sent(code: Code) -> None:
     error = errors.ClaudeMaxError(code, "Do this.", retry_after=1.5, resets_at=1800000000)
-    result = AskResult.model_validate(wire.AskResult.failure(error).model_dump(mode="json"))
+    result = AskResult.model_validate(wire.AskResult.from_error(error).model_dump(mode="json"))
     assert result.error is not None and not result.success
     seen = (result.error.code, result.error.message, result.error.status, result.error.retryable)
     assert seen == (code, "Do this.", errors.STATUS[code], code in errors.RETRYABLE)
@@ -159,7 +159,7 @@ def test_both_speak_one_revision_of_mcp() -> None:
 
 async def test_both_say_in_the_same_words_that_no_server_is_running() -> None:
     with pytest.raises(errors.ClaudeMaxError) as caught:
-        await terminal_client.health(URL, None)
+        await terminal_client.fetch_health(URL, None)
     for text in (str(caught.value), str(ServerNotRunning(URL))):
         assert f"not running at {URL}" in text and "`claude-max serve`" in text and "CLAUDE_MAX_URL" in text
 

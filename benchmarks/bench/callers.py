@@ -16,6 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from bench.processes import Environment, process
 from claude_max_mcp.claude.launch import find_cli
+from claude_max_mcp.events import Event, is_known
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.wire import AskResult, parse_request
 
@@ -132,8 +133,8 @@ async def engine(service: Service) -> float:
     """What is below MCP and HTTP, in this process."""
     watch = Stopwatch()
 
-    def on_event(event: Json) -> None:
-        if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta":
+    def on_event(event: Event) -> None:
+        if is_known(event) and event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta":
             watch.text()
 
     result = await service.ask(parse_request({"prompt": PROMPT}), on_event)

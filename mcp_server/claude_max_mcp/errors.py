@@ -1,8 +1,9 @@
 """The one family of errors, split by whose fault it is.
 
 Every error carries a stable `code`, the HTTP status that says the same, whether trying again can help and when, and
-a message that says what happened and what to do next. Nothing here knows where an error came from: `failures`
-reads them off the CLI, the other rooms raise them.
+for people what happened (`problem`) and what to do next (`advice`). Programs branch on the code, never on a text.
+Nothing here knows where an error came from: `engine.cli_errors` makes those that the CLI reports, the other modules
+raise their own.
 """
 
 import re
@@ -73,22 +74,23 @@ _TYPES: dict[int, str] = {
 }
 
 
-def error_type(status: int) -> str:
+def to_error_type(status: int) -> str:
     """The Messages API's name for an error with this HTTP status."""
     return _TYPES.get(status, "invalid_request_error" if status < 499 else "api_error")
 
 
 class ClaudeMaxError(Exception):
-    """Something a caller can be told.
+    """An error that is reported to the caller.
 
     Attributes:
         code: one of `Code`, for programs.
-        message: what happened and what to do next, for people.
+        problem: what happened, in whole sentences for people.
+        advice: what to do next, in whole sentences for people; empty where nothing is known to help.
         status: the HTTP status that fits.
         retryable: whether the same request may succeed later.
         retry_after: seconds to wait before that, if known.
         resets_at: when a usage window opens again, in seconds since 1970, if known.
-        request_id: Anthropic's id of the request, if it reached them.
+        upstream_request_id: Anthropic's id of the request, if it reached them.
     """
 
     codes: ClassVar[frozenset[Code]] = frozenset()
@@ -102,25 +104,45 @@ class ClaudeMaxError(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         resets_at: int | None = None,
-        request_id: str | None = None,
+        upstream_request_id: str | None = None,
     ) -> None:
-        message = f"{problem} {advice}".rstrip()
-        super().__init__(message)
+        super().__init__(code, problem, advice)
         self.code: Code = code
         self.problem = problem
         self.advice = advice
-        self.message = message
         self.status = status or STATUS[code]
         self.retryable = code in RETRYABLE
         self.retry_after = retry_after
         self.resets_at = resets_at
-        self.request_id = request_id
+        self.upstream_request_id = upstream_request_id
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do next, as one text."""
+        return f"{self.problem} {self.advice}" if self.advice else self.problem
 
 
 class RequestError(ClaudeMaxError):
     """The caller's: the request cannot be carried as it is."""
 
     codes = frozenset({"prompt_too_long", "request_too_large", "model_not_found", "invalid_request", "unsupported"})
+
+
+class InvalidRequest(RequestError):
+    """The request is malformed; `problem` names the argument and what it takes."""
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__("invalid_request", problem, advice)
+
+
+class Unsupported(RequestError):
+    """The request has something that this version cannot carry; `subject` names it."""
+
+    def __init__(self, subject: str, advice: str) -> None:
+        super().__init__("unsupported", f"{subject} is not supported by this server.", advice)
 
 
 class AccountError(ClaudeMaxError):
@@ -150,7 +172,7 @@ class ServiceError(ClaudeMaxError):
     codes = frozenset({"timeout", "busy", "cancelled", "cli_missing", "cli_failed", "internal"})
 
 
-def error_class(code: Code) -> type[ClaudeMaxError]:
+def find_error_class(code: Code) -> type[ClaudeMaxError]:
     """The class of the family that a code belongs to."""
     for family in (RequestError, AccountError, UpstreamError):
         if code in family.codes:
@@ -158,16 +180,6 @@ def error_class(code: Code) -> type[ClaudeMaxError]:
     return ServiceError
 
 
-def invalid(problem: str, advice: str = "") -> RequestError:
-    """The request is malformed; `problem` names the argument and what it takes."""
-    return RequestError("invalid_request", problem, advice)
-
-
-def unsupported(what: str, instead: str) -> RequestError:
-    """`what` cannot be carried by this version; `instead` says what to do."""
-    return RequestError("unsupported", f"{what} is not supported by this server.", instead)
-
-
-def without_credentials(text: str) -> str:
+def hide_credentials(text: str) -> str:
     """`text` from elsewhere, with whatever looks like one of Anthropic's credentials cut short."""
     return re.sub(r"sk-ant-[\w-]+", "sk-ant-…", text)

@@ -4,9 +4,7 @@ In and out: nothing but shapes. They are not checked, as they come from the API 
 are; a field or an event that a later API adds is no error.
 """
 
-from typing import Literal, NotRequired, TypeAlias
-
-from typing_extensions import TypeIs
+from typing import Literal, NotRequired, TypeAlias, TypeGuard
 
 from claude_max_mcp.messages import Block, Json, Shape
 
@@ -119,16 +117,31 @@ KNOWN_EVENTS = frozenset(
 )
 
 
+class RetryNotice(Shape):
+    """An event of this server's own among the API's: the CLI is about to send the request again.
+
+    `attempt` counts from 1, `delay_ms` is the time until then. `error` is the CLI's name for what went wrong, such as
+    `overloaded`, and `status` its HTTP status.
+    """
+
+    type: Literal["retry"]
+    attempt: int
+    max_retries: int
+    delay_ms: int
+    error: str | None
+    status: int | None
+
+
 class OtherEvent(Shape):
     """An event of a type that a later API adds: passed on as it is."""
 
     type: str
 
 
-Event: TypeAlias = KnownEvent | OtherEvent
+Event: TypeAlias = KnownEvent | RetryNotice | OtherEvent
 """A stream event. Events are the API's own and are not validated."""
 
 
-def is_known(event: Event) -> TypeIs[KnownEvent]:
+def is_known(event: Event) -> TypeGuard[KnownEvent]:
     """Whether this project knows what the event means; then its `type` tells its shape."""
     return event["type"] in KNOWN_EVENTS

@@ -1,21 +1,18 @@
 """The Messages API: the shapes of its blocks, messages and tools, and conversations in one form.
 
 In: `messages` as callers write them, of the shapes below. Out: the same with every content a list of blocks,
-consecutive messages of one role joined (as the Messages API itself does), and no cache breakpoints; and a fingerprint,
-by which a live process is found that holds exactly this conversation. What a shape does not name stays in it as it is.
-Who sends a message, and where it goes, is not known here.
+consecutive messages of one role joined (as the Messages API itself does), and no cache breakpoints. What a shape does
+not name stays in it as it is. Who sends a message, and where it goes, is not known here.
 """
 
-import hashlib
-import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeGuard, TypeVar, cast
 
 from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, with_config
 from typing_extensions import TypedDict
 
-from claude_max_mcp.errors import invalid
+from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.pictures import SIGNATURE_BYTES, detect_picture
 from claude_max_mcp.refusals import Need, as_branch, choose_by, choose_text_or_list
 
@@ -23,6 +20,11 @@ Json: TypeAlias = dict[str, Any]
 """A JSON object whose fields this project does not name."""
 
 T = TypeVar("T")
+
+
+def is_object(value: object) -> TypeGuard[Json]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
 
 
 @with_config(ConfigDict(strict=True, extra="allow"))
@@ -163,7 +165,7 @@ class AssistantMessage(Shape):
     content: TextOr[AssistantBlock]
 
 
-Message: TypeAlias = Annotated[
+SentMessage: TypeAlias = Annotated[
     Annotated[UserMessage, as_branch("user")] | Annotated[AssistantMessage, as_branch("assistant")],
     choose_by("role", default="user", known={"user", "assistant"}),
 ]
@@ -195,11 +197,18 @@ def _return_input(value: T, validate: ValidatorFunctionWrapHandler) -> T:
 AS_SENT = WrapValidator(_return_input)
 """Validates and keeps the value itself: pydantic's copy of it would have its fields in another order."""
 
-Messages: TypeAlias = Annotated[list[Message], Field(fail_fast=True), AS_SENT]
+Messages: TypeAlias = Annotated[list[SentMessage], Field(fail_fast=True), AS_SENT]
 """A conversation as a caller sends it."""
 
 
-def normalise(messages: Sequence[Message], *, first: int = 0) -> list[Json]:
+class Message(TypedDict):
+    """A message in the one form of `normalise`."""
+
+    role: Literal["user", "assistant"]
+    content: list[Block]
+
+
+def normalise(messages: Sequence[SentMessage], *, first: int = 0) -> list[Message]:
     """Bring a conversation into one form.
 
     Args:
@@ -209,72 +218,52 @@ def normalise(messages: Sequence[Message], *, first: int = 0) -> list[Json]:
     Raises:
         RequestError: `invalid_request`, with the place that breaks a rule of the Messages API.
     """
-    joined: list[Json] = []
+    joined: list[Message] = []
     numbers: list[int] = []
     for number, message in enumerate(messages, first):
         blocks = _list_blocks(message["content"], f"messages.{number}.content")
         if joined and joined[-1]["role"] == message["role"]:
             joined[-1]["content"].extend(blocks)
         else:
-            joined.append({"role": message["role"], "content": blocks})
+            joined.append(Message(role=message["role"], content=blocks))
             numbers.append(number)
     if not joined:
-        raise invalid("messages: at least one is needed.")
+        raise InvalidRequest("messages: at least one is needed.")
     if joined[0]["role"] != "user" or joined[-1]["role"] != "user":
-        raise invalid("messages: the first and the last message must be the user's.")
+        raise InvalidRequest("messages: the first and the last message must be the user's.")
     for number, message, earlier in zip(numbers, joined, [None, *joined], strict=False):
         _check_answers(message, earlier, f"messages.{number}")
     return joined
 
 
-def fingerprint(shape: Any, messages: Sequence[Json]) -> str:
-    """A name for a conversation and what shapes it: equal for equal content, whatever the order of keys."""
-    said = [[message["role"], [_essence(block) for block in message["content"]]] for message in messages]
-    return hashlib.sha256(json.dumps([shape, said], sort_keys=True).encode()).hexdigest()
-
-
-def _essence(block: Json) -> Json:
-    """What a block says; Claude's own come back from callers without what the API put beside it."""
-    names = ESSENCE.get(block["type"])
-    return block if names is None else {name: block.get(name) for name in names}
-
-
-ESSENCE = {
-    "text": ("type", "text"),
-    "thinking": ("type", "thinking", "signature"),
-    "redacted_thinking": ("type", "data"),
-    "tool_use": ("type", "id", "name", "input"),
-}
-
-
-def calls(message: Json) -> list[str]:
+def list_calls(message: Message) -> list[str]:
     """The ids of the tool calls in a message."""
     return [block["id"] for block in message["content"] if block["type"] == "tool_use"]
 
 
-def results(message: Json) -> dict[str, Json]:
+def collect_results(message: Message) -> dict[str, ToolResultBlock]:
     """The tool results in a message, by the id of their call."""
     return {block["tool_use_id"]: block for block in message["content"] if block["type"] == "tool_result"}
 
 
-def _list_blocks(content: str | Sequence[Block], place: str) -> list[Json]:
+def _list_blocks(content: str | Sequence[Block], place: str) -> list[Block]:
     """The content as blocks that are free of what is not content."""
     if isinstance(content, str):
         _check_not_blank(content, place)
-        return [{"type": "text", "text": content}]
+        return [TextBlock(type="text", text=content)]
     if not content:
-        raise invalid(f"{place}: text or a list of blocks is needed.")
+        raise InvalidRequest(f"{place}: text or a list of blocks is needed.")
     for at, block in enumerate(content):
         if block["type"] == "text":
             _check_not_blank(block["text"], f"{place}.{at}.text")
         elif block["type"] == "image":
             _check_picture(block["source"], f"{place}.{at}.source")
-    return [_strip(block) for block in content]
+    return [cast("Block", _strip(block)) for block in content]
 
 
 def _check_not_blank(text: str, place: str) -> None:
     if not text or text.isspace():
-        raise invalid(f"{place}: text that says something is needed; leave out what is blank.")
+        raise InvalidRequest(f"{place}: text that says something is needed; leave out what is blank.")
 
 
 def _check_picture(source: Base64Source | UrlSource, place: str) -> None:
@@ -286,7 +275,7 @@ def _check_picture(source: Base64Source | UrlSource, place: str) -> None:
     except ValueError:
         start = b""
     if detect_picture(start) is None:
-        raise invalid(f"{place}.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
+        raise InvalidRequest(f"{place}.data: a PNG, JPEG, GIF or WebP in base64 is needed.")
 
 
 def _strip(block: Mapping[str, Any]) -> Json:
@@ -297,11 +286,11 @@ def _strip(block: Mapping[str, Any]) -> Json:
     return kept
 
 
-def _check_answers(message: Json, earlier: Json | None, place: str) -> None:
+def _check_answers(message: Message, earlier: Message | None, place: str) -> None:
     """Every call is answered in the very next message, as the Messages API wants it; the CLI would invent an answer."""
-    called = set(calls(earlier)) if earlier else set[str]()
-    answered = set(results(message))
+    called = set(list_calls(earlier)) if earlier else set[str]()
+    answered = set(collect_results(message))
     if missing := called - answered:
-        raise invalid(f"{place}: the tool call {min(missing)} has no `tool_result`.")
+        raise InvalidRequest(f"{place}: the tool call {min(missing)} has no `tool_result`.")
     if stray := answered - called:
-        raise invalid(f"{place}: the `tool_result` {min(stray)} answers no call of the message before it.")
+        raise InvalidRequest(f"{place}: the `tool_result` {min(stray)} answers no call of the message before it.")

@@ -22,12 +22,12 @@ ALIASES: Mapping[str, str] = {
 """The CLI's own names, and the newest model of that kind, to which the pinned CLI resolves each."""
 
 
-def cli_model(name: str) -> str:
+def to_cli_model(name: str) -> str:
     """The CLI's name for a model: seed names become aliases, with `custom:` before them or not; all else stays."""
     bare = name.removeprefix("custom:")
     return SEED_NAMES.get(bare, bare)
 
 
-def full_id(model: str) -> str:
+def to_full_id(model: str) -> str:
     """The id of the model that a name of the CLI stands for."""
     return ALIASES.get(model, model)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import Discriminator, GetCoreSchemaHandler, Tag, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from claude_max_mcp.errors import RequestError, invalid, unsupported
+from claude_max_mcp.errors import InvalidRequest, RequestError, Unsupported
 
 T = TypeVar("T")
 
@@ -115,8 +115,8 @@ def _explain(error: ValidationError, within: Place) -> RequestError:
     first = error.errors(include_url=False, include_context=False)[0]
     place = name_place((*within, *first["loc"]))
     if first["type"] == "unsupported":
-        return unsupported(f"{place}: {_describe(first['input'])}", first["msg"])
-    return invalid(f"{place}: {_NEEDS.get(first['type'], first['msg'])}.")
+        return Unsupported(f"{place}: {_describe(first['input'])}", first["msg"])
+    return InvalidRequest(f"{place}: {_NEEDS.get(first['type'], first['msg'])}.")
 
 
 def name_place(place: Place) -> str:

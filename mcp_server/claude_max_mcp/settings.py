@@ -123,7 +123,7 @@ def _find_state_home() -> Path:
     return named if named.is_absolute() else Path.home() / ".local" / "state"
 
 
-def cli_environment(settings: Settings) -> dict[str, str]:
+def make_cli_environment(settings: Settings) -> dict[str, str]:
     """The part of this process's environment that a CLI process inherits: an allow-list.
 
     An API key never gets through unless `billing` is `any`: with one in sight the CLI would bill the API account.

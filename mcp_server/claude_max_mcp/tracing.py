@@ -41,7 +41,7 @@ def find_trace_id() -> str | None:
     return trace.format_trace_id(current.trace_id) if current.is_valid else None
 
 
-def process_environment() -> dict[str, str]:
+def make_process_environment() -> dict[str, str]:
     """The environment of a process that can be given a trace later; empty where no tracer is configured."""
     return dict(SENDS_ON) if is_traced() else {}
 

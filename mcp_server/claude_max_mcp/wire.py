@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter
 
-from claude_max_mcp.errors import ClaudeMaxError, Code, invalid, unsupported
+from claude_max_mcp.errors import ClaudeMaxError, Code, InvalidRequest, Unsupported
 from claude_max_mcp.messages import (
     AS_SENT,
     Json,
     Message,
     Messages,
     OutputFormat,
+    SentMessage,
     TextBlock,
     TextOr,
     ToolChoice,
@@ -116,10 +117,10 @@ class AskRequest(_Argument):
         Field(description="What progress messages hold: text or, for programs, raw stream events as JSON."),
     ] = "text"
 
-    _conversation: list[Json] | None = PrivateAttr(default=None)
+    _conversation: list[Message] | None = PrivateAttr(default=None)
 
     @property
-    def conversation(self) -> list[Json]:
+    def conversation(self) -> list[Message]:
         """All that was said, in the one form of `normalise`; the last message is the user's.
 
         Raises:
@@ -130,12 +131,14 @@ class AskRequest(_Argument):
         return self._conversation
 
     @property
-    def _said(self) -> Sequence[Message]:
+    def _said(self) -> Sequence[SentMessage]:
         if self.messages is not None:
             return self.messages
         return [UserMessage(role="user", content=self.prompt or "")]
 
-    def after(self, earlier: list[Json], *, system: TextOr[TextBlock] | None, model: str | None) -> "AskRequest":
+    def continue_from(
+        self, earlier: list[Json], *, system: TextOr[TextBlock] | None, model: str | None
+    ) -> "AskRequest":
         """This request as one that sends `earlier` itself, and `system` and `model` where it has none.
 
         Raises:
@@ -173,7 +176,7 @@ class AskRequest(_Argument):
 
 
 _REQUEST = TypeAdapter(AskRequest)
-_MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(Messages)
+_MESSAGES: TypeAdapter[list[SentMessage]] = TypeAdapter(Messages)
 
 
 def parse_request(arguments: Json) -> AskRequest:
@@ -185,9 +188,9 @@ def parse_request(arguments: Json) -> AskRequest:
     _check_characters(arguments, ())
     request = validate(_REQUEST, arguments)
     if (request.prompt is None) == (request.messages is None):
-        raise invalid("Give either `prompt` or `messages`.")
+        raise InvalidRequest("Give either `prompt` or `messages`.")
     if request.prompt is not None and not request.prompt.strip():
-        raise invalid("The prompt is empty. Say something.")
+        raise InvalidRequest("The prompt is empty. Say something.")
     _check_options(request)
     if request.session_id is None:
         _ = request.conversation  # else it is checked with what was said before
@@ -197,14 +200,14 @@ def parse_request(arguments: Json) -> AskRequest:
 def _check_options(request: AskRequest) -> None:
     """Refuse by name what the CLI or this version cannot carry."""
     if request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"):
-        raise unsupported(
+        raise Unsupported(
             "`disable_parallel_tool_use`", "Leave it out; the CLI cannot keep Claude from parallel calls."
         )
     if request.output_schema is not None and request.output_config and request.output_config.format:
-        raise invalid("Give either `output_schema` or `output_config.format`.")
+        raise InvalidRequest("Give either `output_schema` or `output_config.format`.")
     names = {tool["name"] for tool in request.tools or []}
     if request.workspace == "read" and (taken := {"Read", "Grep", "Glob"} & names):
-        raise unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
+        raise Unsupported(f"A tool named {min(taken)} together with `workspace`", "Claude has one of that name there.")
 
 
 def _check_characters(value: JsonValue, place: Place) -> None:
@@ -212,7 +215,7 @@ def _check_characters(value: JsonValue, place: Place) -> None:
     match value:
         case str():
             if "\x00" in value or not _is_encodable(value):
-                raise invalid(
+                raise InvalidRequest(
                     f"{name_place(place)}: a NUL character or half a surrogate pair cannot be sent. Remove it."
                 )
         case dict():
@@ -251,27 +254,37 @@ class RateLimit(_Strict):
 
 
 class ErrorInfo(_Strict):
-    """A typed error, for programs; `message` is for people."""
+    """A typed error, for programs; `message` is for people, and is `problem` and `advice` in one."""
 
     code: Code
     message: str = Field(description="What happened and what to do next.")
+    problem: str = Field(description="What happened.")
+    advice: str = Field(description="What to do next; may be empty.")
     status: int = Field(description="The HTTP status that says the same.")
     retryable: bool = Field(description="Whether the same request may succeed later.")
     retry_after: float | None = Field(default=None, description="Seconds to wait before that.")
     resets_at: int | None = Field(default=None, description="When the limit opens anew, in seconds since 1970.")
-    request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
+    upstream_request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
+    request_id: str | None = Field(
+        default=None,
+        description="Deprecated, gone after one release: the same as `upstream_request_id`.",
+        json_schema_extra={"deprecated": True},
+    )
 
     @classmethod
-    def of(cls, error: ClaudeMaxError) -> "ErrorInfo":
+    def from_error(cls, error: ClaudeMaxError) -> "ErrorInfo":
         """The error as a caller sees it."""
         return cls(
             code=error.code,
             message=error.message,
+            problem=error.problem,
+            advice=error.advice,
             status=error.status,
             retryable=error.retryable,
             retry_after=error.retry_after,
             resets_at=error.resets_at,
-            request_id=error.request_id,
+            upstream_request_id=error.upstream_request_id,
+            request_id=error.upstream_request_id,
         )
 
 
@@ -296,9 +309,16 @@ class AskResult(_Strict):
     error: ErrorInfo | None = None
 
     @classmethod
-    def failure(cls, error: ClaudeMaxError) -> "AskResult":
+    def from_error(cls, error: ClaudeMaxError) -> "AskResult":
         """The result of a request that failed before there was a message."""
-        return cls(success=False, error=ErrorInfo.of(error))
+        return cls(success=False, error=ErrorInfo.from_error(error))
+
+
+WANTS_SESSION = "claude-max/session"
+"""A key of a call's `_meta`: true gives a `session_id` to one who sends `messages` and asks for `events`, too.
+
+Without it such a caller is a program that sends the whole conversation each time, and nothing is kept for it.
+"""
 
 
 class Auth(_Strict):
@@ -328,6 +348,7 @@ class Health(_Strict):
     """What `health` answers with."""
 
     status: Status
+    cause: Code | None = Field(description="What keeps it from being healthy, as the code of an error.")
     claude_cli: Literal["available", "unavailable"]
     workspace_root: str | None
     purpose: str = "Max subscription integration via MCP"

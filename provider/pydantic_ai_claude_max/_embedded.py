@@ -16,7 +16,7 @@ from ._connection import PROTOCOL, Route
 try:
     from claude_max_mcp.front.mcp import make_mcp_server
     from claude_max_mcp.service.service import Service
-    from claude_max_mcp.settings import Settings, cli_environment
+    from claude_max_mcp.settings import Settings, make_cli_environment
 except ModuleNotFoundError as error:
     raise ImportError(
         "`embedded()` runs the server's engine in this process, and its package is not installed: "
@@ -30,7 +30,7 @@ ADDRESS: Final = "claude-max://embedded"
 def make_embedded_route(settings: Settings | None, environment: Mapping[str, str] | None) -> Route:
     """The route to an engine of its own, which runs while the route is used."""
     settings = settings or Settings()
-    inherited = cli_environment(settings) if environment is None else environment
+    inherited = make_cli_environment(settings) if environment is None else environment
     return Route(ADDRESS, functools.partial(_running_engine, settings, inherited), lasting=True)
 
 

@@ -6,7 +6,7 @@ branches on `code` and `retryable` whether the server refused or could not be re
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 START: Final = "start it with `claude-max serve`, or `docker compose up -d`"
 LOG_IN: Final = "log in with `claude-max login`, or `docker exec -it claude-max-api claude setup-token`"
@@ -31,7 +31,7 @@ class ErrorDetail(BaseModel):
     """Seconds to wait before that, if known."""
     resets_at: float | None = None
     """When a usage window opens again, in seconds since 1970, if known."""
-    request_id: str | None = None
+    request_id: str | None = Field(default=None, validation_alias=AliasChoices("upstream_request_id", "request_id"))
     """Anthropic's id of the request, if it got there."""
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 
@@ -31,7 +31,7 @@ from claude_max_mcp.claude.protocol import (
 )
 from claude_max_mcp.claude.worker import Worker, running_worker
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Block, Json
 from claude_max_mcp.standin import Recorded, StandIn
 from tests.house import cli_environment
 
@@ -99,7 +99,7 @@ class Bare:
         sent = "".join(json.dumps(line) + "\n" for line in lines).encode()
         with anyio.fail_after(DEADLINE):
             done = await anyio.run_process(
-                launch.command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
+                launch.make_command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
             )
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -138,7 +138,7 @@ class Cli:
         return await self._worker.control(*requests)
 
     def say(self, content: str | list[Json]) -> str:
-        return self._worker.say(content)
+        return self._worker.say(content if isinstance(content, str) else cast("list[Block]", content))
 
     def give(self, results: dict[str, Json]) -> None:
         for request_id, answer in self.tools.accept_results(results).items():

@@ -2,17 +2,24 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from claude_max_mcp.claude import transcript as transcripts
 from claude_max_mcp.claude.caller_tools import SERVER
-from claude_max_mcp.claude.transcript import write_transcript
+from claude_max_mcp.messages import Message
 from claude_max_mcp.standin import ToolUse
 from tests.cli.bare import SONNET, UNCHANGED, Bare, Changed, ask, assistant, heard, initialize, user
 from tests.samples import PNG, WEATHER
 
 Json = dict[str, Any]
+
+
+def write_transcript(messages: list[Json], model: str, folder: Path) -> Path:
+    """A transcript of messages that are blocks already."""
+    return transcripts.write_transcript(cast("list[Message]", messages), model, folder)
+
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
 CALL = ToolUse("get_weather", {"city": "Paris"}, "toolu_1").block()

@@ -51,7 +51,7 @@ async def a_tool_call(worker: Cli, upstream: StandIn) -> Said:
     upstream.enqueue(Reply(content=(ToolUse(LOOK_UP["name"], {}, "toolu_1"),)))
     name = worker.say("my secret is 42")
     await events_until(worker, "message_stop")
-    worker.give({"toolu_1": as_mcp_result({"content": "42"})})
+    worker.give({"toolu_1": as_mcp_result({"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"})})
     await heard(worker)
     return name, name
 

@@ -17,7 +17,7 @@ from claude_max_mcp.errors import Code, RequestError
 from claude_max_mcp.pictures import PICTURES
 from claude_max_mcp.standin import Failure, Reply, Text
 from claude_max_mcp.terminal.ask_arguments import MOST, build_arguments, read_document, read_image
-from claude_max_mcp.terminal.exit_codes import MEANINGS, exit_code
+from claude_max_mcp.terminal.exit_codes import MEANINGS, to_exit_code
 from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.samples import PIXEL
@@ -141,6 +141,24 @@ async def test_a_new_attempt_of_the_cli_is_no_part_of_what_is_printed(house: Hou
     assert await ask(house, tmp_path, "hello") == (0, "the answer\n", "")
 
 
+NOTICE = "[overloaded: trying again in 0.6 s, 1 of 2]\n"
+
+
+async def test_an_answer_that_looks_like_the_notice_of_a_new_attempt_is_printed(house: House, tmp_path: Path) -> None:
+    house.standin.enqueue(Reply(content=(Text(NOTICE), Text("is what it says"))))
+    assert await ask(house, tmp_path, "hello") == (0, f"{NOTICE}is what it says\n", "")
+
+
+async def test_a_person_sees_why_there_is_no_answer_yet(house: House, tmp_path: Path) -> None:
+    hold = anyio.Event()
+    house.standin.enqueue(api.overloaded(), Reply(content=(Text("the answer"),), hold=hold))
+    async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
+        assert "the answer" not in await terminal.shows("overloaded: trying again in ")
+        hold.set()
+        await terminal.shows("the answer")
+        assert await terminal.ended() == 0
+
+
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
@@ -160,7 +178,7 @@ async def test_the_exit_code_says_whose_fault_it_is(
 
 
 def test_every_error_has_an_exit_code_with_a_meaning() -> None:
-    assert {exit_code(code) for code in get_args(Code)} == {1, 3, 4, 5, 6} <= MEANINGS.keys()
+    assert {to_exit_code(code) for code in get_args(Code)} == {1, 3, 4, 5, 6} <= MEANINGS.keys()
 
 
 async def test_a_person_sees_a_spinner_until_the_answer_begins_and_then_how_to_go_on(

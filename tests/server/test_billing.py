@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.settings import cli_environment as inherited_environment
+from claude_max_mcp.settings import make_cli_environment as inherited_environment
 from claude_max_mcp.standin import StandIn
 from tests.house import cli_environment, serving, store_login
 

@@ -52,7 +52,7 @@ async def closed(request: Recorded) -> float:
 
 
 async def no_process_is_leased(house: House) -> None:
-    await until(lambda: not house.service.state().pool.leased)
+    await until(lambda: not house.service.report().pool.leased)
 
 
 async def cancelled_midway(house: House, client: Client) -> Recorded:

@@ -237,7 +237,7 @@ async def test_a_caller_who_comes_back_too_late_goes_on_from_history(forgetful: 
     forgetful.standin.enqueue(Reply(content=(Text("Let me see."), call)), Reply(content=(Text("Sunny."),)))
     first = [user("weather in Paris?")]
     said = reply_of(await forgetful.ask(messages=first, tools=[WEATHER], system="Be terse."))
-    await until(lambda: not forgetful.service.state().pool.kept)
+    await until(lambda: not forgetful.service.report().pool.kept)
     late = [*first, said, user(returned("toolu_1"))]
     result = await forgetful.ask(
         messages=late, tools=[WEATHER], system="Be terse.", output_config={"effort": "low"}, max_tokens=500

@@ -15,7 +15,7 @@ SECRET = "the password is swordfish"
 async def meet_a_defect(house: House) -> AskResult:
     """Ask with a receiver of events that breaks at the first one, and quotes it."""
 
-    def break_down(event: Json) -> None:
+    def break_down(event: object) -> None:
         raise KeyError(f"{SECRET}: {event}")
 
     return await house.service.ask(AskRequest(prompt=SECRET), break_down, keeper="session")

@@ -14,7 +14,7 @@ from claude_max_mcp.front.listener import bind, listening
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.terminal.doctor.chain import examine
 from claude_max_mcp.terminal.doctor.findings import Finding
-from claude_max_mcp.terminal.doctor.machine import available_mb, memory
+from claude_max_mcp.terminal.doctor.machine import check_memory, read_available_mb
 from tests.house import PATH, serving
 from tests.server.program import run
 from tests.server.program import serving as serving_process
@@ -47,7 +47,7 @@ async def look(**settings: Any) -> list[Finding]:
 
 def bad(findings: list[Finding]) -> dict[str, str]:
     """What was found to be wrong, and its level; that no server runs is left out."""
-    return {f.what: f.level for f in findings if f.level != "ok" and not f.what.startswith("no server runs yet")}
+    return {f.what: f.level for f in findings if f.level != "ok" and f.kind != "no_server"}
 
 
 def only(findings: list[Finding]) -> Finding:
@@ -70,6 +70,13 @@ async def test_a_login_that_is_missing_is_a_problem(monkeypatch: pytest.MonkeyPa
     finding = only(await look())
     assert (finding.level, finding.what) == ("problem", "the CLI is not logged in")
     assert "claude-max login" in str(finding.cure)
+
+
+async def test_a_login_that_is_missing_here_is_a_warning_where_a_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLAUDE_CODE_OAUTH_TOKEN")
+    async with serving(warm=0) as house:
+        finding = only(await look(url=house.url))
+    assert finding.level == "warning" and "the running server has a login of its own" in finding.what
 
 
 async def test_a_login_file_that_cannot_be_read_is_named(home: Path) -> None:
@@ -230,19 +237,19 @@ async def test_a_server_that_is_degraded_says_what_to_do(tmp_path: Path) -> None
 
 def test_memory_is_what_the_machine_has_or_what_is_left_of_a_containers_limit(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n")
-    assert available_mb(tmp_path / "meminfo", tmp_path) == 2048
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2048
     for name, content in {"memory.max": "1073741824", "memory.current": "536870912"}.items():
         (tmp_path / name).write_text(f"{content}\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 104857600\n")
-    assert available_mb(tmp_path / "meminfo", tmp_path) == 612
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 612
     (tmp_path / "memory.max").write_text("max\n")
-    assert available_mb(tmp_path / "meminfo", tmp_path) == 2048
-    assert available_mb(tmp_path / "nowhere", tmp_path) is None
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2048
+    assert read_available_mb(tmp_path / "nowhere", tmp_path) is None
 
 
 @pytest.mark.parametrize(("available", "level"), [(100, "problem"), (500, "warning"), (5000, "ok")])
 def test_too_little_memory_is_a_warning_and_next_to_none_a_problem(available: int, level: str) -> None:
-    finding = memory(10, available)
+    finding = check_memory(10, available)
     assert finding and finding.level == level
 
 

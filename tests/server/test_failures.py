@@ -4,11 +4,13 @@ import json
 
 import anyio
 import pytest
+from mcp import Client
 
 from claude_max_mcp import standin as api
+from claude_max_mcp.messages import Json
 from claude_max_mcp.standin import Failure, RedactedThinking, Reply, Text, Thinking
 from tests.conversations import nothing_more_was_answered, only
-from tests.house import House
+from tests.house import MODERN, House, serving
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,37 @@ async def test_an_error_of_upstream_is_typed(
     assert result.error
     assert (result.error.code, result.error.status, result.error.retryable) == (code, status, retryable)
     assert advice in result.error.message
-    assert result.error.request_id == "req_standin"
+    assert (result.error.upstream_request_id, result.error.request_id) == ("req_standin", "req_standin")
+
+
+async def ask_over_mcp(house: House) -> Json:
+    async with Client(house.url, mode=MODERN) as client:
+        result = await client.call_tool("ask_claude", {"prompt": "hello"})
+    return result.structured_content["error"]
+
+
+async def ask_over_http(house: House) -> Json:
+    async with house.http() as http:
+        return (await http.post("/claude", json={"prompt": "hello"})).json()["error"]
+
+
+async def ask_over_the_messages_api(house: House) -> Json:
+    message = {"role": "user", "content": "hello"}
+    async with house.http() as http:
+        asked = {"model": "sonnet", "max_tokens": 9, "messages": [message]}
+        return (await http.post("/v1/messages", json=asked)).json()["error"]
+
+
+async def test_what_happened_and_what_to_do_come_apart_and_together_on_every_front() -> None:
+    async with serving(warm=0, messages_api=True) as house:
+        house.standin.script(lambda _: api.model_not_found())
+        with anyio.fail_after(30):
+            errors = [await ask(house) for ask in (ask_over_mcp, ask_over_http, ask_over_the_messages_api)]
+    for error in errors:
+        assert error["problem"].startswith("There is no such model, or this account may not use it. (The CLI said: ")
+        assert error["advice"] == "Try sonnet, opus or haiku."
+        assert error["message"] == f"{error['problem']} {error['advice']}"
+        assert error["upstream_request_id"] == error["request_id"] == "req_standin"
 
 
 async def test_a_usage_limit_says_when_it_resets(house: House) -> None:

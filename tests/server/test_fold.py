@@ -1,12 +1,13 @@
 """A message put together from its events is the message that a request without streaming gets."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from dirty_equals import IsStr
 
 from claude_max_mcp.engine.fold import Fold
+from claude_max_mcp.events import Event
 from claude_max_mcp.standin import RedactedThinking, Reply, Text, Thinking, ToolUse
 
 Json = dict[str, Any]
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 def built(events: list[Json]) -> Fold:
     fold = Fold()
     for event in events:
-        fold.add(event)
+        fold.add(cast("Event", event))
     return fold
 
 
@@ -80,7 +81,7 @@ def test_a_message_that_broke_off_before_it_said_anything_is_begun_anew() -> Non
     lost = list(Reply(content=(Text("lost"),)).events("m"))[:2]
     reply = Reply(content=(Text("kept"),))
     fold = Fold()
-    shown = [event for part in [*lost, *reply.events("m")] for event in fold.add(part)]
+    shown = [event for part in [*lost, *reply.events("m")] for event in fold.add(cast("Event", part))]
     assert (fold.text, fold.complete) == ("kept", True)
     assert [event["type"] for event in shown] == [event["type"] for event in reply.events("m")]
     assert fold.message["usage"] == reply.usage
@@ -90,7 +91,7 @@ def test_a_message_cannot_begin_where_a_part_of_another_was_shown() -> None:
     fold = built(list(Reply(content=(Text("lost"),)).events("m"))[:-2])
     assert fold.partly_shown
     with pytest.raises(ValueError, match="in the middle"):
-        fold.add(next(iter(Reply().events("m"))))
+        fold.add(cast("Event", next(iter(Reply().events("m")))))
 
 
 def test_arguments_that_were_cut_short_are_kept_as_far_as_they_came() -> None:

@@ -1,15 +1,22 @@
 """`health` says what is known, and since when; it spends nothing."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
+import pytest
 from mcp import Client
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.background import beside
+from claude_max_mcp.engine.account import AccountState
+from claude_max_mcp.errors import AccountError, ServiceError
+from claude_max_mcp.service.health import Load, describe_health
+from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
-from claude_max_mcp.wire import Health
+from claude_max_mcp.wire import ErrorInfo, Health, PoolState
 from tests.house import MODERN, House, cli_environment, serving
 from tests.waiting import until
 
@@ -56,7 +63,7 @@ async def test_a_failed_login_degrades_until_a_request_is_answered(own_standin: 
         await house.ask(prompt="hello")
         recovered = await house.service.health()
     assert (failed.status, failed.auth.state) == ("degraded", "configured")
-    assert failed.last_error and failed.last_error.code == "auth_expired"
+    assert failed.last_error and failed.last_error.code == failed.cause == "auth_expired"
     assert (recovered.status, recovered.last_error) == ("healthy", None)
 
 
@@ -96,8 +103,8 @@ async def test_health_is_answered_while_every_place_is_taken(own_standin: StandI
 
 
 async def _once_queued(house: House) -> Health:
-    await until(lambda: house.service.state().queued)
-    return house.service.state()
+    await until(lambda: house.service.report().queued)
+    return house.service.report()
 
 
 async def test_where_requests_do_not_go_to_anthropic_its_owner_is_told_and_no_stranger(own_standin: StandIn) -> None:
@@ -109,3 +116,62 @@ async def test_where_requests_do_not_go_to_anthropic_its_owner_is_told_and_no_st
         stranger = (await http.get("/health")).json()
     assert "do not go to Anthropic" in owner["message"] and own_standin.url not in owner["message"]
     assert stranger["message"] == "Service ready"
+
+
+LOGGED_IN = AccountState(cli_version="2.1.330", configured=True, billed_to="subscription")
+NO_CLI = ServiceError("cli_missing", "There is none.", "Install it.")
+LIMIT = ErrorInfo.from_error(AccountError("usage_limit", "It is reached.", "Wait."))
+BROKEN = ErrorInfo.from_error(ServiceError("cli_missing", "It is of another machine.", "Install it."))
+LATE = ErrorInfo.from_error(ServiceError("timeout", "It took too long.", "Ask for less."))
+FACTS: dict[str, tuple[dict[str, Any], ServiceError | None, str, str | None, str]] = {
+    "all is well": ({}, None, "healthy", None, "Service ready"),
+    "no CLI": ({"cli_version": None}, NO_CLI, "unhealthy", "cli_missing", "There is none. Install it."),
+    "a CLI that does not run": (
+        {"cli_version": None},
+        None,
+        "unhealthy",
+        "cli_missing",
+        "The claude CLI does not run.",
+    ),
+    "one that a request found broken": (
+        {"cli_version": None, "last_error": BROKEN},
+        None,
+        "unhealthy",
+        "cli_missing",
+        "It is of another machine. Install it.",
+    ),
+    "a limit": ({"last_error": LIMIT}, None, "degraded", "usage_limit", "It is reached. Wait."),
+    "an error that passes": ({"last_error": LATE}, None, "healthy", None, "Service ready"),
+    "no login": (
+        {"configured": False, "last_error": LATE},
+        None,
+        "degraded",
+        "not_authenticated",
+        "Nobody is logged in",
+    ),
+    "an API key": ({"billed_to": "api_key"}, None, "degraded", "billing_guard", "An API key, not the subscription,"),
+}
+
+
+@pytest.mark.parametrize(("known", "missing", "status", "cause", "says"), FACTS.values(), ids=FACTS.keys())
+def test_the_cause_is_the_code_of_what_keeps_it_from_being_healthy(
+    known: dict[str, Any], missing: ServiceError | None, status: str, cause: str | None, says: str
+) -> None:
+    health = described(replace(LOGGED_IN, **known), missing=missing)
+    assert (health.status, health.cause) == (status, cause)
+    assert health.message.startswith(says)
+    assert (health.last_error is None or health.cause != health.last_error.code) or (
+        health.message == health.last_error.message
+    )
+
+
+def test_an_api_key_is_no_cause_where_any_payer_is_allowed() -> None:
+    account = replace(LOGGED_IN, billed_to="api_key")
+    assert described(account, settings=Settings(billing="any")).cause is None
+
+
+def described(
+    account: AccountState, *, missing: ServiceError | None = None, settings: Settings | None = None
+) -> Health:
+    load = Load(PoolState(size=2, warm=2, starting=0, leased=0, kept=0), in_flight=0, queued=0)
+    return describe_health(settings or Settings(), account, load, missing=missing, uptime=1.0)

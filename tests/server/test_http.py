@@ -36,6 +36,7 @@ async def test_health_has_the_five_fields_of_the_seed_and_all_others(house: Hous
     assert reply.status_code == 200
     assert reply.json() == {
         "status": "healthy",
+        "cause": None,
         "claude_cli": "available",
         "workspace_root": None,
         "purpose": "Max subscription integration via MCP",

@@ -15,7 +15,7 @@ from .blocks import CALL, CLAUDES, RESULT, RESULTS, TAKEN, TOOL, assistant, text
 
 
 def conversation(*messages: Json) -> list[Json]:
-    return parse_request({"messages": list(messages)}).conversation
+    return [{**message} for message in parse_request({"messages": list(messages)}).conversation]
 
 
 @pytest.mark.parametrize("block", TAKEN, ids=lambda block: json.dumps(block)[:70])
@@ -243,13 +243,13 @@ def test_the_places_of_a_request_that_goes_on_are_those_of_its_own_messages() ->
     earlier = [user(text("a")), assistant(CALL)]
     request = parse_request({"messages": [user(RESULT), user(text(" "))], "session_id": "s"})
     with pytest.raises(RequestError, match=r"^messages\.1\.content\.0\.text: "):
-        request.after(earlier, system=None, model=None)
+        request.continue_from(earlier, system=None, model=None)
 
 
 def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
     earlier = [user(text("a")), assistant(text("b"))]
     request = parse_request({"prompt": "c", "model": "opus", "session_id": "s"})
-    going_on = request.after(earlier, system="Be terse.", model="haiku")
+    going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
     assert going_on.conversation == [*earlier, user(text("c"))]
     assert (going_on.system_prompt, going_on.model, going_on.prompt) == (["Be terse."], "opus", None)
 
@@ -257,12 +257,12 @@ def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
 def test_what_was_kept_of_a_conversation_must_be_one() -> None:
     request = parse_request({"prompt": "b", "session_id": "s"})
     with pytest.raises(RequestError, match=r"^messages\.0\.content\.0\.text: "):
-        request.after([user({"type": "text"})], system=None, model=None)
+        request.continue_from([user({"type": "text"})], system=None, model=None)
 
 
 def test_a_prompt_is_brought_into_form_once() -> None:
     request = parse_request({"prompt": "hello"})
-    assert request.after([], system=None, model=None).conversation is request.conversation
+    assert request.continue_from([], system=None, model=None).conversation is request.conversation
     assert request.conversation == [user(text("hello"))]
 
 

@@ -11,7 +11,7 @@ import pytest
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.errors import RequestError
 from claude_max_mcp.front.connect import Recipe
-from claude_max_mcp.terminal.install import merged, write
+from claude_max_mcp.terminal.install import merge_settings, write
 from tests.house import PATH, serving
 from tests.server.program import run
 
@@ -114,7 +114,7 @@ def test_a_link_stays_one_and_every_backup_is_kept(tmp_path: Path) -> None:
 
 def test_what_is_merged_changes_nothing_that_was_given() -> None:
     there: dict[str, Any] = {"servers": {"other": {}}}
-    assert merged(there, {"servers": {"claude-max": {}}}) == {"servers": {"other": {}, "claude-max": {}}}
+    assert merge_settings(there, {"servers": {"claude-max": {}}}) == {"servers": {"other": {}, "claude-max": {}}}
     assert there == {"servers": {"other": {}}}
 
 

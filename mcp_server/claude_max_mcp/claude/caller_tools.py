@@ -6,10 +6,10 @@ and answers. A call is never executed here: it is parked until the caller comes 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Json, TextBlock, ToolResultBlock
 
 logger = logging.getLogger(__name__)
 
@@ -114,25 +114,30 @@ def _as_mcp_tool(tool: Json) -> Json:
     }
 
 
-def can_carry(result: Json) -> bool:
+def can_carry(result: ToolResultBlock) -> bool:
     """Whether a `tool_result` block can be handed to a parked call and reach the model as it is."""
-    content = result.get("content") or ""
-    if isinstance(content, str):
-        return len(content) < LONGEST_RESULT
-    texts = [block for block in content if block.get("type") == "text"]
-    images = [block for block in content if block.get("type") == "image" and block["source"].get("type") == "base64"]
-    size = sum(len(block["text"]) for block in texts)
-    return len(texts) + len(images) == len(content) and size < LONGEST_RESULT
+    blocks = [_as_mcp_block(block) for block in _list_content(result)]
+    size = sum(len(block.get("text", "")) for block in blocks if block is not None)
+    return None not in blocks and size < LONGEST_RESULT
 
 
-def as_mcp_result(result: Json) -> Json:
-    """A `tool_result` block as the result of an MCP call."""
-    content = result.get("content") or ""
-    blocks: list[Json] = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return {"content": [_as_mcp_block(block) for block in blocks], "isError": bool(result.get("is_error"))}
+def as_mcp_result(result: ToolResultBlock) -> Json:
+    """A `tool_result` block, one that `can_carry` has let pass, as the result of an MCP call."""
+    content = [_as_mcp_block(block) for block in _list_content(result)]
+    return {"content": content, "isError": bool(result.get("is_error"))}
 
 
-def _as_mcp_block(block: Json) -> Json:
-    if block["type"] == "text":
-        return {"type": "text", "text": block["text"]}
-    return {"type": "image", "data": block["source"]["data"], "mimeType": block["source"]["media_type"]}
+def _list_content(result: ToolResultBlock) -> Sequence[Mapping[str, object]]:
+    content = result.get("content") or ()
+    return [TextBlock(type="text", text=content)] if isinstance(content, str) else content
+
+
+def _as_mcp_block(block: Mapping[str, object]) -> Json | None:
+    """A block as MCP has it; None for what the CLI would not pass on as it is."""
+    match block:
+        case {"type": "text", "text": text}:
+            return {"type": "text", "text": text}
+        case {"type": "image", "source": {"type": "base64", "data": str(data), "media_type": str(media_type)}}:
+            return {"type": "image", "data": data, "mimeType": media_type}
+        case _:
+            return None

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from claude_max_mcp.claude.caller_tools import SERVER
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.models import cli_model
+from claude_max_mcp.models import to_cli_model
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.tracing import process_environment
+from claude_max_mcp.tracing import make_process_environment
 
 ARGUMENTS = (
     "--print",
@@ -99,7 +99,7 @@ class Launch:
         """Whether the kernel ends the process when this one dies, however that happens."""
         return _find_setpriv() is not None
 
-    def command(self) -> list[str]:
+    def make_command(self) -> list[str]:
         command = [str(self.cli), *ARGUMENTS, "--tools", self.cli_tools, "--model", self.model, *self.extra_arguments]
         setpriv = _find_setpriv()
         return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
@@ -119,8 +119,8 @@ class Launch:
         except OSError as error:
             raise ServiceError(
                 "cli_failed",
-                f"The login cannot be read from {self.login_file} ({error.strerror}). CLAUDE_CODE_OAUTH_TOKEN_FILE "
-                "names a file with what `claude setup-token` printed.",
+                f"The login cannot be read from {self.login_file} ({error.strerror}).",
+                "CLAUDE_CODE_OAUTH_TOKEN_FILE names a file with what `claude setup-token` printed.",
             ) from None
         with file:
             yield {**self.environment, LOGIN_DESCRIPTOR: str(file.fileno())}, (file.fileno(),)
@@ -144,7 +144,8 @@ def find_cli(configured: Path | None = None) -> Path:
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise ServiceError(
             "cli_missing",
-            f"There is no claude CLI at {path}. Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
+            f"There is no claude CLI at {path}.",
+            "Reinstall claude-agent-sdk, or let CLAUDE_MAX_CLI_PATH name one.",
         )
     return path
 
@@ -161,5 +162,5 @@ def make_blank_launch(settings: Settings, environment: Mapping[str, str], cli: P
     folder, temporary = scratch / "empty", scratch / "tmp"
     folder.mkdir()
     temporary.mkdir()
-    own = {**environment, **FIXED_ENVIRONMENT, **process_environment(), "TMPDIR": str(temporary)}
-    return Launch(cli, own, folder, cli_model(settings.model), login_file=settings.login_file)
+    own = {**environment, **FIXED_ENVIRONMENT, **make_process_environment(), "TMPDIR": str(temporary)}
+    return Launch(cli, own, folder, to_cli_model(settings.model), login_file=settings.login_file)

@@ -18,7 +18,7 @@ from anyio.abc import Process
 
 from claude_max_mcp.claude.launch import Launch, find_cli
 from claude_max_mcp.claude.lines import split_lines
-from claude_max_mcp.errors import ServiceError, without_credentials
+from claude_max_mcp.errors import ServiceError, hide_credentials
 
 CLOSE_DEADLINE = 5.0
 """Seconds within which the kernel must have ended a killed process."""
@@ -62,19 +62,19 @@ class ClaudeProcess:
         Not where it would outlive this server: stopped, it could not notice that its server is gone.
         """
         if self.alive and self._may_rest:
-            self._signal(signal.SIGSTOP)
+            self._send_signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let the process go on where it rests."""
         if self.alive:
-            self._signal(signal.SIGCONT)
+            self._send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process and all it started, at once. Nothing is awaited, so nothing can get in between."""
         self.alive = False
-        self._signal(signal.SIGKILL)
+        self._send_signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
@@ -108,7 +108,7 @@ class ClaudeProcess:
     def explain_end(self) -> ServiceError:
         """Why the process is gone, as far as it said so."""
         last = self._stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        said = f" Its last words: {without_credentials(last)[:300]!r}." if last else ""
+        said = f" Its last words: {hide_credentials(last)[:300]!r}." if last else ""
         code = self._process.returncode
         return ServiceError(
             "cli_failed",
@@ -128,7 +128,7 @@ async def running_process(launch: Launch) -> AsyncGenerator[ClaudeProcess]:
     try:
         with launch.opening_login() as (environment, files):
             child = await anyio.open_process(
-                launch.command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
+                launch.make_command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
             )
     except OSError as error:
         raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error

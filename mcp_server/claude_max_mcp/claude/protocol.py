@@ -5,12 +5,12 @@ acts on. Stream events stay the plain JSON that the Messages API sent: they are 
 the CLI bundled with the pinned `claude-agent-sdk` (`tests/cli`); a field that a later version adds is ignored.
 """
 
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, TypeGuard
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Json, is_object
 
 
 class _Model(BaseModel):
@@ -189,12 +189,8 @@ class OtherRequest(_Model):
     subtype: str = ""
 
 
-def _is_object(value: object) -> TypeGuard[Json]:
-    return isinstance(value, dict)
-
-
 def _find_subtype(request: object) -> str:
-    kind = request.get("subtype") if _is_object(request) else getattr(request, "subtype", None)
+    kind = request.get("subtype") if is_object(request) else getattr(request, "subtype", None)
     return kind if kind in ("mcp_message", "hook_callback") else "other"
 
 
@@ -312,7 +308,7 @@ def parse_output(message: object) -> Output:
     Raises:
         ValueError: it is not a message, or one of a known type that lacks what it has always had.
     """
-    if not _is_object(message):
+    if not is_object(message):
         raise ValueError("a message is a JSON object")
     if message.get("type") == "stream_event" and type(event := message.get("event")) is dict:
         return StreamEvent.model_construct(type="stream_event", event=event)  # most are these: no need to validate

@@ -13,7 +13,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from claude_max_mcp.events import Usage
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Json, Message
 
 WRITTEN = "2026-01-01T00:00:00.000Z"
 """When the messages are said to have been written; the CLI does not show it to the model."""
@@ -37,7 +37,7 @@ class TranscriptLine(TypedDict):
     userType: str
 
 
-def write_transcript(messages: Sequence[Json], model: str, folder: Path) -> Path:
+def write_transcript(messages: Sequence[Message], model: str, folder: Path) -> Path:
     """Write `messages` into a new file of `folder`.
 
     Args:
@@ -60,13 +60,13 @@ def write_transcript(messages: Sequence[Json], model: str, folder: Path) -> Path
     return path
 
 
-def _make_line(message: Json, model: str, session: str, parent: str | None) -> TranscriptLine:
+def _make_line(message: Message, model: str, session: str, parent: str | None) -> TranscriptLine:
     return {
         "type": message["role"],
         "uuid": str(uuid.uuid4()),
         "parentUuid": parent,
         "sessionId": session,
-        "message": _as_answer(message, model) if message["role"] == "assistant" else message,
+        "message": _as_answer(message, model) if message["role"] == "assistant" else {**message},
         "timestamp": WRITTEN,
         "cwd": "/",
         "version": "1",
@@ -75,7 +75,7 @@ def _make_line(message: Json, model: str, session: str, parent: str | None) -> T
     }
 
 
-def _as_answer(message: Json, model: str) -> Json:
+def _as_answer(message: Message, model: str) -> Json:
     called = any(block["type"] == "tool_use" for block in message["content"])
     return {
         "id": f"msg_{uuid.uuid4().hex[:24]}",

@@ -8,7 +8,7 @@ is about is not known here.
 import json
 import logging
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -30,8 +30,8 @@ from claude_max_mcp.claude.protocol import (
     System,
     parse_output,
 )
-from claude_max_mcp.errors import ServiceError, without_credentials
-from claude_max_mcp.messages import Json
+from claude_max_mcp.errors import ServiceError, hide_credentials
+from claude_max_mcp.messages import Block, Json
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Worker:
         self._send(*(numbered for _, numbered, _ in waiters))
         return [await self._settle(subtype, waiter) for subtype, _, waiter in waiters]
 
-    def say(self, content: str | list[Json]) -> str:
+    def say(self, content: str | Sequence[Block]) -> str:
         """Send a user message, verbatim: `client_composed` keeps `/`, `@` and `!` from meaning anything.
 
         Returns:
@@ -153,7 +153,7 @@ class Worker:
         if waiter.reply is None:
             raise self._end or self._process.explain_end()
         if waiter.reply.subtype == "error":
-            raise ServiceError("cli_failed", f"The CLI refused {subtype!r}: {without_credentials(waiter.reply.error)}")
+            raise ServiceError("cli_failed", f"The CLI refused {subtype!r}: {hide_credentials(waiter.reply.error)}")
         return waiter.reply.response
 
     def _respond(self, response: Json) -> None:

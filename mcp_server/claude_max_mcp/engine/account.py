@@ -1,7 +1,7 @@
-"""What the server knows of its login and its limits, and since when.
+"""What is known of the account: its login, who pays, its limits, and since when.
 
-In: what requests found out. Out: facts for `health`. An answered request is the only proof of a login; what
-`claude auth status` says is no more than that something is configured.
+In: what the CLI and the requests reported. Out: facts for `health`. It asks nobody itself. An answered request is the
+only proof of a login; what `claude auth status` says is no more than that something is configured.
 """
 
 import time
@@ -17,7 +17,7 @@ UNPROVEN_BY = frozenset({"not_authenticated", "auth_expired", "account_blocked",
 
 
 @dataclass
-class Knowledge:
+class AccountState:
     """The latest of each fact; None where nothing is known yet."""
 
     method: str | None = None
@@ -30,16 +30,16 @@ class Knowledge:
     last_error: ErrorInfo | None = None
     """The error of the latest request, None again after an answer."""
 
-    def looked_up(self, login: Login) -> None:
-        """The CLI was asked how it is logged in."""
+    def record_login(self, login: Login) -> None:
+        """Take what the CLI says of its version and its login."""
         self.cli_version = login.cli_version
         self.configured = login.configured
         self.method = login.method
         if self.proven_at is None:
             self.billed_to = login.billed_to
 
-    def answered(self, billed_to: BilledTo, account: Account, limits: RateLimitInfo | None) -> None:
-        """A request was answered: the login works."""
+    def record_answer(self, billed_to: BilledTo, account: Account, limits: RateLimitInfo | None) -> None:
+        """Take an answered request as the proof that the login works."""
         self.configured = True
         self.method = account.method
         self.proven_at = int(time.time())
@@ -47,16 +47,16 @@ class Knowledge:
         self.limits = limits or self.limits
         self.last_error = None
 
-    def failed(self, error: ClaudeMaxError) -> None:
-        """A request failed; a caller's own mistake says nothing about the server."""
+    def record_failure(self, error: ClaudeMaxError) -> None:
+        """Take the error of a request; a caller's own mistake says nothing about the account."""
         if isinstance(error, RequestError) or error.code == "cancelled":
             return
-        self.last_error = ErrorInfo.of(error)
+        self.last_error = ErrorInfo.from_error(error)
         if error.code in UNPROVEN_BY:
             self.proven_at = None
 
 
-def rate_limit(info: RateLimitInfo | None) -> RateLimit | None:
+def as_rate_limit(info: RateLimitInfo | None) -> RateLimit | None:
     """The limits as callers see them."""
     if info is None:
         return None

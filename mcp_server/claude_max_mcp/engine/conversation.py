@@ -30,7 +30,7 @@ from claude_max_mcp.claude.worker import Worker
 from claude_max_mcp.engine.options import Options
 from claude_max_mcp.engine.turn import OnEvent, Turn, TurnResult
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.messages import Json, calls, results
+from claude_max_mcp.messages import Json, Message, collect_results, list_calls
 from claude_max_mcp.pool.pool import Loan
 from claude_max_mcp.tracing import trace_controls
 from claude_max_mcp.wire import BilledTo
@@ -89,13 +89,13 @@ class Conversation:
         """Whether the CLI may be asked to forget it, so that another one can begin in its process."""
         return self.blank and self.first is not None and not self.pending and self.served < MOST_SERVED
 
-    def can_take(self, message: Json) -> bool:
+    def can_take(self, message: Message) -> bool:
         """Whether `message` can be handed to this process and reach the model as it is."""
-        given = results(message)
+        given = collect_results(message)
         whole = len(given) == len(message["content"]) and all(map(can_carry, given.values()))
         return given.keys() == self.pending and (whole or not self.pending)
 
-    async def ask(self, message: Json, on_event: OnEvent) -> TurnResult:
+    async def ask(self, message: Message, on_event: OnEvent) -> TurnResult:
         """Say `message`, or give its tool results, and wait for the answer.
 
         Raises:
@@ -112,7 +112,7 @@ class Conversation:
         self.prompt_sent = False
         result = await self._turn.wait()
         self._remove_files()
-        self.pending = frozenset(calls(result.message))
+        self.pending = frozenset(list_calls(result.said))
         self._turn = self._make_turn()
         return result
 
@@ -170,14 +170,14 @@ class Conversation:
 
     def _decide(self, check: ToolCheck) -> Json:
         workspace = self.options.workspace
-        refusal = workspace.refusal(check.tool_name, check.tool_input) if workspace else None
+        refusal = workspace.find_refusal(check.tool_name, check.tool_input) if workspace else None
         if refusal is None:
             return {}
         denied = {"permissionDecision": "deny", "permissionDecisionReason": refusal}
         return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **denied}}
 
-    def _give_results(self, message: Json) -> None:
-        given = {tool_use: as_mcp_result(result) for tool_use, result in results(message).items()}
+    def _give_results(self, message: Message) -> None:
+        given = {tool_use: as_mcp_result(result) for tool_use, result in collect_results(message).items()}
         for request_id, answer in self._tools.accept_results(given).items():
             self.worker.reply(request_id, answer)
 

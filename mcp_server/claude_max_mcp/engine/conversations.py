@@ -14,7 +14,7 @@ import anyio
 
 from claude_max_mcp.claude.launch import Launch
 from claude_max_mcp.claude.worker import running_worker
-from claude_max_mcp.engine.account import UNPROVEN_BY, Knowledge, rate_limit
+from claude_max_mcp.engine.account import UNPROVEN_BY, AccountState, as_rate_limit
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.idle import IdleConversations
 from claude_max_mcp.engine.key import extend_key, make_key
@@ -23,7 +23,7 @@ from claude_max_mcp.engine.starter import Billing, Starter
 from claude_max_mcp.engine.turn import OnEvent, TurnResult
 from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Message
 from claude_max_mcp.pool.admission import Admission
 from claude_max_mcp.pool.pool import Pool, PoolHistory, PoolStats
 from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo
@@ -82,7 +82,7 @@ class Conversations:
         self._running: set[anyio.CancelScope] = set()
         self._ended = anyio.Event()
         self._stopping = False
-        self.knowledge = Knowledge()
+        self.account = AccountState()
         self.reused = 0
         """Conversations that began in a used process."""
 
@@ -136,12 +136,12 @@ class Conversations:
         try:
             result = await self._ask_in_time(request, on_event, caller, keep)
         except ClaudeMaxError as error:
-            self.knowledge.failed(error)
+            self.account.record_failure(error)
             if error.code in UNPROVEN_BY:
                 self._pool.renew()  # processes that run already would not notice a new login
                 self._idle.clear()
                 self._starter.forget_login()
-            result = AskResult.failure(error)
+            result = AskResult.from_error(error)
         return result.model_copy(update={"duration_ms": round((time.monotonic() - began) * 1000)})
 
     async def drain(self, grace: float) -> None:
@@ -193,10 +193,9 @@ class Conversations:
         except BaseException:
             conversation.end()
             raise
-        self.knowledge.answered(conversation.billed_to, conversation.account, conversation.limits)
+        self.account.record_answer(conversation.billed_to, conversation.account, conversation.limits)
         if answer.settled and (keep or self._pressed):
-            said = {"role": "assistant", "content": answer.message["content"]}
-            self._idle.keep(extend_key(extend_key(key, last), said) if keep else None, conversation)
+            self._idle.keep(extend_key(extend_key(key, last), answer.said) if keep else None, conversation)
         else:
             conversation.end()
         return _make_result(answer, conversation)
@@ -206,7 +205,7 @@ class Conversations:
         """Whether several requests run, and more of them than processes stand ready."""
         return self._admission.in_flight > max(1, self._pool.stats.warm)
 
-    async def _start(self, options: Options, messages: list[Json]) -> Conversation:
+    async def _start(self, options: Options, messages: list[Message]) -> Conversation:
         """A conversation that holds all but the last message, in a used process where that is possible."""
         if len(messages) == 1 and (used := await self._rewind_used(options)):
             return used
@@ -240,6 +239,6 @@ def _make_result(answer: TurnResult, conversation: Conversation) -> AskResult:
         message=answer.message,
         structured_output=answer.structured_output,
         billed_to=conversation.billed_to,
-        rate_limit=rate_limit(conversation.limits),
-        error=ErrorInfo.of(error) if error else None,
+        rate_limit=as_rate_limit(conversation.limits),
+        error=ErrorInfo.from_error(error) if error else None,
     )

@@ -14,17 +14,31 @@ Three things are followed at once, and only here:
 """
 
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from pydantic_core import from_json
 
-from claude_max_mcp.messages import Json
+from claude_max_mcp.events import (
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Delta,
+    Event,
+    MessageDelta,
+    MessageEnd,
+    MessageStart,
+    MessageStop,
+    TextDelta,
+    Usage,
+    is_known,
+)
+from claude_max_mcp.messages import Block, Json, TextBlock
 
 STRUCTURED_OUTPUT = "StructuredOutput"
 """The CLI's tool for output that fits a schema; Claude calls it until its input fits."""
 
-APPENDED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
-"""Deltas that extend a string, and the field of the block that they extend."""
+PlacedEvent = TypeVar("PlacedEvent", BlockStart, BlockDelta, BlockStop, BlockDelta | BlockStop)
 
 
 class Fold:
@@ -44,19 +58,19 @@ class Fold:
         self._structured = structured
         self._partial_json: dict[int, str] = {}
         # The current message upstream.
-        self.begun: list[Json] = []
+        self.begun: list[Block] = []
         """The blocks of the current message upstream, as they began."""
         self.partly_shown = False
         """Whether the caller has been shown a part of the current message, so that it cannot begin anew."""
         self._places: dict[int, int] = {}  # index upstream: index in the answer
         self._speaks = False
-        self._closing: Json = {}  # its `message_delta`
+        self._closing: MessageDelta | None = None  # its end
         # The answer.
         self._count = 0  # blocks shown
         self._count_before = 0  # the same, before the current message
         self._usage: Json = {}
         self._usage_before: Json = {}
-        self._held: list[Json] = []
+        self._held: list[Event] = []
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "partly shown" if self.partly_shown else "open"
@@ -72,26 +86,28 @@ class Fold:
         """The answer's text blocks, joined."""
         return "".join(block["text"] for block in self.message.get("content", []) if block.get("type") == "text")
 
-    def add(self, event: Json) -> list[Json]:
+    def add(self, event: Event) -> list[Event]:
         """Take in the next event; the events that the caller is shown now."""
         return self._show(self._translate(event))
 
-    def conclude(self, output: Any) -> list[Json]:
+    def conclude(self, output: Any) -> list[Event]:
         """End the answer with output that fits the schema; the events that the caller is shown now."""
         index, text = self._count, json.dumps(output, ensure_ascii=False)
-        delta = {"stop_reason": "end_turn", "stop_sequence": None}
+        end = MessageEnd(stop_reason="end_turn", stop_sequence=None)
         return self._show(
             [
-                {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}},
-                {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": text}},
-                {"type": "content_block_stop", "index": index},
-                {"type": "message_delta", "delta": delta, "usage": self._usage},
-                {"type": "message_stop"},
+                BlockStart(type="content_block_start", index=index, content_block=TextBlock(type="text", text="")),
+                BlockDelta(type="content_block_delta", index=index, delta=TextDelta(type="text_delta", text=text)),
+                BlockStop(type="content_block_stop", index=index),
+                MessageDelta(type="message_delta", delta=end, usage=cast("Usage", self._usage)),
+                MessageStop(type="message_stop"),
             ]
         )
 
-    def _translate(self, event: Json) -> list[Json]:
+    def _translate(self, event: Event) -> Sequence[Event]:
         """An event upstream as events of the answer."""
+        if not is_known(event):
+            return [event]
         match event["type"]:
             case "message_start":
                 return self._start_message(event)
@@ -99,63 +115,63 @@ class Fold:
                 return self._start_block(event)
             case "content_block_delta" | "content_block_stop":
                 place = self._places.get(event["index"])
-                return [] if place is None else [_place_at(event, place)]
+                return [] if place is None else [_move(event, place)]
             case "message_delta":
                 return self._close_message(event)
             case "message_stop":
                 return [event] if self._ends_answer() else []
-            case _:
-                return [event]  # `ping`, and whatever a later API adds
+            case "ping" | "error":
+                return [event]
 
-    def _start_message(self, event: Json) -> list[Json]:
+    def _start_message(self, event: MessageStart) -> list[MessageStart]:
         if self.partly_shown:
             raise ValueError("a message began in the middle of another one")
         if self._closing:  # else the message before broke off without a word, and this one replaces it
             self._count_before, self._usage_before = self._count, self._usage
         self._count, self._usage = self._count_before, self._usage_before
         self._add_usage(event["message"].get("usage") or {})
-        self.begun, self._places, self._closing = [], {}, {}
+        self.begun, self._places, self._closing = [], {}, None
         self._speaks = self.partly_shown = False
         self._held.clear()
         return [] if self.message else [event]
 
-    def _start_block(self, event: Json) -> list[Json]:
+    def _start_block(self, event: BlockStart) -> list[BlockStart]:
         block = event["content_block"]
         self.begun.append(block)
         if (self._structured and block["type"] == "text") or block.get("name") in self._cli_tools:
             return []
         place = self._places[event["index"]] = self._count
         self._count += 1
-        return [_place_at(event, place)]
+        return [_move(event, place)]
 
-    def _close_message(self, event: Json) -> list[Json]:
+    def _close_message(self, event: MessageDelta) -> list[MessageDelta]:
         several = bool(self._usage_before)
         self._add_usage(event.get("usage") or {})
         self.partly_shown = False
-        self._closing = {**event, "usage": self._usage} if several else event
-        return [self._closing] if self._ends_answer() else []
+        self._closing = closing = cast("MessageDelta", {**event, "usage": self._usage}) if several else event
+        return [closing] if self._ends_answer() else []
 
     def _ends_answer(self) -> bool:
         """Whether the current message ends the answer, too; if not, the CLI goes on by a message of its own."""
-        reason = self._closing.get("delta", {}).get("stop_reason")
+        reason = self._closing["delta"].get("stop_reason") if self._closing else None
         if reason == "tool_use":
             called = [block.get("name") for block in self.begun if block["type"] == "tool_use"]
             return not called or not self._cli_tools.issuperset(called)
         return reason is not None and not (self._structured and reason == "end_turn")
 
-    def _add_usage(self, usage: Json) -> None:
+    def _add_usage(self, usage: Mapping[str, object]) -> None:
         """Take in the usage of the current message, on top of that of the messages before it."""
         for name, value in usage.items():
             if isinstance(value, int) and isinstance(before := self._usage_before.get(name), int):
                 value += before
             self._usage = {**self._usage, name: value}
 
-    def _show(self, events: list[Json]) -> list[Json]:
+    def _show(self, events: Sequence[Event]) -> list[Event]:
         """Hold events back until the current message says something; then show all that was held."""
         self._held += events
         if not self._speaks and any(map(_speaks, events)):
             self._speaks = True
-            self.partly_shown = not self._closing
+            self.partly_shown = self._closing is None
         if not self._speaks:
             return []
         shown, self._held = self._held, []
@@ -163,8 +179,10 @@ class Fold:
             self._collect(event)
         return shown
 
-    def _collect(self, event: Json) -> None:
+    def _collect(self, event: Event) -> None:
         """Add an event that is shown to the message."""
+        if not is_known(event):
+            return
         match event["type"]:
             case "message_start":
                 self.message = {**event["message"], "content": []}
@@ -179,18 +197,24 @@ class Fold:
                 self.message["usage"] = {**(self.message.get("usage") or {}), **(event.get("usage") or {})}
             case "message_stop":
                 self.complete = True
-            case _:
+            case "ping" | "error":
                 pass
 
-    def _extend(self, index: int, delta: Json) -> None:
-        block, kind = self.message["content"][index], delta["type"]
-        if kind in APPENDED:
-            name = APPENDED[kind]
-            block[name] = block.get(name, "") + delta[name]
-        elif kind == "input_json_delta":
-            self._partial_json[index] = self._partial_json.get(index, "") + delta["partial_json"]
-        elif kind == "citations_delta":
-            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+    def _extend(self, index: int, delta: Delta) -> None:
+        block: Json = self.message["content"][index]
+        match delta["type"]:
+            case "text_delta":
+                block["text"] = block.get("text", "") + delta["text"]
+            case "thinking_delta":
+                block["thinking"] = block.get("thinking", "") + delta["thinking"]
+            case "signature_delta":
+                block["signature"] = block.get("signature", "") + delta["signature"]
+            case "input_json_delta":
+                self._partial_json[index] = self._partial_json.get(index, "") + delta["partial_json"]
+            case "citations_delta":
+                block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+            case _:  # pyright: ignore[reportUnnecessaryComparison]
+                pass  # of a later API
 
     def _close_block(self, index: int) -> None:
         if partial := self._partial_json.pop(index, ""):
@@ -198,12 +222,13 @@ class Fold:
             self.message["content"][index]["input"] = from_json(partial, allow_partial=True)
 
 
-def _place_at(event: Json, index: int) -> Json:
-    return event if event["index"] == index else {**event, "index": index}
+def _move(event: PlacedEvent, index: int) -> PlacedEvent:
+    """The event of a block, at another place."""
+    return event if event["index"] == index else cast("PlacedEvent", {**event, "index": index})
 
 
-def _speaks(event: Json) -> bool:
+def _speaks(event: Event) -> bool:
     """Whether an event is something that a retry could not take back."""
-    if event["type"] == "content_block_start":
+    if is_known(event) and event["type"] == "content_block_start":
         return event["content_block"]["type"] == "redacted_thinking"  # it comes whole, without deltas
     return event["type"] in ("content_block_delta", "message_delta")

@@ -18,7 +18,7 @@ from claude_max_mcp.background import beside
 from claude_max_mcp.claude.launch import PROCESS_MB
 from claude_max_mcp.claude.worker import Worker
 from claude_max_mcp.engine.conversation import Conversation
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Message
 
 IDLE_SECONDS = 120.0
 """Seconds that a process waits for the next message after a finished answer."""
@@ -88,7 +88,7 @@ class IdleConversations:
         while self._order:
             self._end_first()
 
-    def take(self, key: str, message: Json) -> Conversation | None:
+    def take(self, key: str, message: Message) -> Conversation | None:
         """The conversation of that key, if it can take `message`; its process is woken, and it waits no more."""
         entry = self._by_key.get(key)
         if entry is None or not entry.conversation.worker.alive or not entry.conversation.can_take(message):
@@ -128,7 +128,7 @@ class IdleConversations:
         """
         if not self._reuse:
             return None
-        full = len(self._order) >= self._most or self._excess_memory(PROCESS_MB * 1_000_000) > 0
+        full = len(self._order) >= self._most or self._measure_excess(PROCESS_MB * 1_000_000) > 0
         for entry in islice(self._order, None if pressed else int(full)):
             conversation = entry.conversation
             if conversation.options.key == options_key and conversation.can_rewind and conversation.worker.alive:
@@ -139,11 +139,11 @@ class IdleConversations:
         """End those that waited longest, until no more wait and no more memory is taken than may be."""
         while len(self._order) > self._most:
             self._end_first()
-        excess = self._excess_memory()
+        excess = self._measure_excess()
         while self._order and excess > 0:
             excess -= self._end_first()
 
-    def _excess_memory(self, further: int = 0) -> int:
+    def _measure_excess(self, further: int = 0) -> int:
         """Bytes that all processes, and `further`, take beyond what they may."""
         if self._memory is None:
             return 0

@@ -7,11 +7,11 @@ made from that of the shorter one, so a history is read through once.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
-from claude_max_mcp.messages import Json
+from claude_max_mcp.messages import Block, Message
 
 ESSENCE = {
     "text": ("type", "text"),
@@ -27,16 +27,16 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def extend_key(key: str, message: Json) -> str:
+def extend_key(key: str, message: Message) -> str:
     """The key of a conversation after one more message."""
     return digest([key, message["role"], [_take_essence(block) for block in message["content"]]])
 
 
-def make_key(options_key: str, messages: Iterable[Json]) -> str:
+def make_key(options_key: str, messages: Iterable[Message]) -> str:
     """The key of a conversation with these options."""
     return reduce(extend_key, messages, options_key)
 
 
-def _take_essence(block: Json) -> Json:
+def _take_essence(block: Block) -> Mapping[str, object]:
     names = ESSENCE.get(block["type"])
     return block if names is None else {name: block.get(name) for name in names}

@@ -26,9 +26,9 @@ from claude_max_mcp.claude.protocol import (
 from claude_max_mcp.engine.fold import STRUCTURED_OUTPUT
 from claude_max_mcp.engine.key import digest
 from claude_max_mcp.engine.workspace import TOOLS, Workspace
-from claude_max_mcp.errors import unsupported
+from claude_max_mcp.errors import Unsupported
 from claude_max_mcp.messages import Json
-from claude_max_mcp.models import ALIASES, cli_model
+from claude_max_mcp.models import ALIASES, to_cli_model
 from claude_max_mcp.tracing import trace_environment
 from claude_max_mcp.wire import AskRequest, Thinking
 
@@ -197,7 +197,7 @@ class Options:
         if self.effort is None or facts is None or self.effort in facts.supported_effort_levels:
             return
         levels = ", ".join(f"`{level}`" for level in facts.supported_effort_levels)
-        raise unsupported(
+        raise Unsupported(
             f"`output_config.effort: {self.effort}` with {self.model}",
             f"This model takes {levels}." if levels else "This model takes no effort; leave it out.",
         )
@@ -208,16 +208,16 @@ class Options:
         facts = known.find_model(self.model)
         match self.thinking.type:
             case "disabled" if facts is None or not facts.supports_thinking_off:
-                raise unsupported(
+                raise Unsupported(
                     f"`thinking: disabled` with {self.model}", "This model always thinks; leave `thinking` out."
                 )
             case "enabled" if not self.model.startswith(TAKES_BUDGET):
-                raise unsupported(
+                raise Unsupported(
                     f"`thinking.budget_tokens` with {self.model}",
                     "Use `adaptive` with `output_config.effort` instead.",
                 )
             case "adaptive" if facts is not None and not facts.supports_adaptive_thinking:
-                raise unsupported(
+                raise Unsupported(
                     f"`thinking: adaptive` with {self.model}", "Give `enabled` with `budget_tokens` instead."
                 )
             case _:
@@ -236,9 +236,9 @@ def choose_options(request: AskRequest, default_model: str, workspace: Workspace
         RequestError: `unsupported`, it asks for a folder where none can be opened.
     """
     if request.workspace == "read" and workspace is None:
-        raise unsupported("`workspace`", "Start the server with CLAUDE_MAX_WORKSPACE_ROOT, the folder to be read.")
+        raise Unsupported("`workspace`", "Start the server with CLAUDE_MAX_WORKSPACE_ROOT, the folder to be read.")
     return Options(
-        model=cli_model(request.model) if request.model else default_model,
+        model=to_cli_model(request.model) if request.model else default_model,
         system=tuple(request.system_prompt),
         tools=tuple(request.offered_tools),
         schema=request.wanted_schema,

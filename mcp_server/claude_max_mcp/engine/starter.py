@@ -27,8 +27,8 @@ from claude_max_mcp.engine.cli_errors import LOGIN
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.options import Options
 from claude_max_mcp.errors import AccountError, ServiceError
-from claude_max_mcp.messages import Json, results
-from claude_max_mcp.models import full_id
+from claude_max_mcp.messages import Message, collect_results
+from claude_max_mcp.models import to_full_id
 from claude_max_mcp.pool.pool import Pool
 from claude_max_mcp.wire import BilledTo
 
@@ -57,7 +57,7 @@ class Starter:
         """Ask the CLI anew next time: what it said of its login does not hold any more."""
         self._known.clear()
 
-    async def start(self, options: Options, messages: Sequence[Json]) -> Conversation:
+    async def start(self, options: Options, messages: Sequence[Message]) -> Conversation:
         """A conversation that holds all but the last message.
 
         Raises:
@@ -71,7 +71,7 @@ class Starter:
         with _reporting_full_disk():
             files = TemporaryDirectory(dir=self._launch.folder.parent, prefix="history-", ignore_cleanup_errors=True)
         try:
-            begin = self._start_continuing(options, messages, files) if results(last) else None
+            begin = self._start_continuing(options, messages, files) if collect_results(last) else None
             return await (begin or self._start_resuming(options, earlier, files))
         except BaseException:
             files.cleanup()
@@ -83,22 +83,22 @@ class Starter:
         return await self._prepare(Conversation(loan, options, blank=not options.workspace), launch.model)
 
     async def _start_resuming(
-        self, options: Options, earlier: Sequence[Json], files: TemporaryDirectory[str]
+        self, options: Options, earlier: Sequence[Message], files: TemporaryDirectory[str]
     ) -> Conversation:
         with _reporting_full_disk():
-            transcript = write_transcript(earlier, full_id(options.model), Path(files.name))
+            transcript = write_transcript(earlier, to_full_id(options.model), Path(files.name))
         launch = options.launch_resuming(self._launch, transcript)
         loan = await self._pool.take(partial(running_worker, launch))
         return await self._prepare(Conversation(loan, options, blank=False, files=files), launch.model)
 
     async def _start_continuing(
-        self, options: Options, messages: Sequence[Json], files: TemporaryDirectory[str]
+        self, options: Options, messages: Sequence[Message], files: TemporaryDirectory[str]
     ) -> Conversation:
         known = await self._look_up(options)
         options.check(known)
         require_subscription(known.account, self._billing)
         with _reporting_full_disk():
-            transcript = write_transcript(messages, full_id(options.model), Path(files.name))
+            transcript = write_transcript(messages, to_full_id(options.model), Path(files.name))
             launch = options.launch_continuing(self._launch, transcript)
         loan = await self._pool.take(partial(running_worker, launch))
         return await self._prepare(Conversation(loan, options, blank=False, prompt_sent=True, files=files))

@@ -11,7 +11,7 @@ moment in which the line is read: the CLI would go on some ten milliseconds late
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 
@@ -24,13 +24,14 @@ from claude_max_mcp.claude.protocol import (
     StreamEvent,
     System,
 )
-from claude_max_mcp.engine.cli_errors import failure
+from claude_max_mcp.engine.cli_errors import classify_failure
 from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.errors import UpstreamError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.events import Event, MessageStop, RetryNotice, is_known
+from claude_max_mcp.messages import Json, Message
 
-OnEvent: TypeAlias = Callable[[Json], None]
-"""Called with each raw stream event, and with `{"type": "retry", …}` notices; it must not block."""
+OnEvent: TypeAlias = Callable[[Event], None]
+"""Called with each raw stream event, and with a `RetryNotice` where the CLI asks again; it must not block."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,16 @@ class TurnResult:
     """A whole message and what came with it."""
 
     message: Json
+    """What the Messages API gives: see `events.AnswerMessage`."""
     text: str
     structured_output: Any = None
     settled: bool = False
     """Whether the process waits, for another message or for tool results, and can go on."""
+
+    @property
+    def said(self) -> Message:
+        """The answer as a message of the conversation."""
+        return Message(role="assistant", content=self.message["content"])
 
 
 class Turn:
@@ -71,7 +78,7 @@ class Turn:
         self._limits: RateLimitInfo | None = None
         self._said: AssistantMessage | None = None
         self._on_event: OnEvent | None = None
-        self._early: list[Json] = []  # events that were there before somebody followed
+        self._early: list[Event] = []  # events that were there before somebody followed
         self._outcome: TurnResult | Exception | None = None
         self._settled = anyio.Event()
 
@@ -110,7 +117,7 @@ class Turn:
     def lose(self, error: Exception) -> None:
         """The process has ended; `error` says why, where it was not this turn that ended it."""
         if self._stopped and self._fold.stop_reason is not None:
-            self.hear(StreamEvent(type="stream_event", event={"type": "message_stop"}))
+            self.hear(StreamEvent(type="stream_event", event={**MessageStop(type="message_stop")}))
         self._settle(error)
 
     def _settle(self, outcome: TurnResult | Exception) -> None:
@@ -121,7 +128,7 @@ class Turn:
     def _take(self, message: Output) -> None:
         match message:
             case StreamEvent(event=event):
-                self._take_event(event)
+                self._take_event(cast("Event", event))
             case RateLimitEvent(rate_limit_info=limits):
                 self._limits = limits
             case AssistantMessage() as said:
@@ -133,9 +140,9 @@ class Turn:
             case _:
                 pass
 
-    def _take_event(self, event: Json) -> None:
+    def _take_event(self, event: Event) -> None:
         shown = self._fold.add(event)
-        if event["type"] == "message_delta" and self._would_continue(event["delta"].get("stop_reason")):
+        if is_known(event) and event["type"] == "message_delta" and self._would_continue(event["delta"]["stop_reason"]):
             self._stopped = True
             self._stop()
         self._pass_on(shown)
@@ -165,7 +172,7 @@ class Turn:
         called = {block["name"] for block in self._fold.message["content"] if block["type"] == "tool_use"}
         return bool(called) and called <= self._caller_tools
 
-    def _pass_on(self, events: list[Json]) -> None:
+    def _pass_on(self, events: list[Event]) -> None:
         for event in events:
             if self._on_event is None:
                 self._early.append(event)
@@ -194,19 +201,19 @@ class Turn:
                 )
             self._pass_on(self._fold.conclude(result.structured_output))
         if not self._fold.complete:
-            raise failure(result, self._said, self._limits, self._said.request_id if self._said else None)
+            raise classify_failure(result, self._said, self._limits, self._said.request_id if self._said else None)
         return self._make_result(result.structured_output, settled=not result.is_error)
 
     def _make_result(self, structured_output: Any = None, *, settled: bool) -> TurnResult:
         return TurnResult(self._fold.message, self._fold.text, structured_output, settled)
 
 
-def _make_notice(retry: System) -> Json:
-    return {
-        "type": "retry",
-        "attempt": retry.attempt,
-        "max_retries": retry.max_retries,
-        "delay_ms": round(retry.retry_delay_ms),
-        "error": retry.error,
-        "status": retry.error_status,
-    }
+def _make_notice(retry: System) -> RetryNotice:
+    return RetryNotice(
+        type="retry",
+        attempt=retry.attempt,
+        max_retries=retry.max_retries,
+        delay_ms=round(retry.retry_delay_ms),
+        error=retry.error,
+        status=retry.error_status,
+    )

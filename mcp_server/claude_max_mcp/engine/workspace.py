@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from claude_max_mcp.claude.launch import Launch
-from claude_max_mcp.errors import unsupported
+from claude_max_mcp.errors import RequestError
 from claude_max_mcp.messages import Json
 from claude_max_mcp.settings import Settings
 
@@ -37,7 +37,7 @@ class Workspace:
         self._root = root.resolve()
         self._private = [path.resolve() for path in private]
 
-    def fault(self) -> str | None:
+    def find_fault(self) -> str | None:
         """Why the folder cannot be opened, or None if it can."""
         if not self._root.is_dir():
             return f"{self._root} is not a folder"
@@ -52,9 +52,11 @@ class Workspace:
         Raises:
             RequestError: `unsupported`, the folder is none, or holds what nobody may read.
         """
-        if (fault := self.fault()) is not None:
-            cure = "set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
-            raise unsupported("`workspace`", f"{fault}: {cure}")
+        if (fault := self.find_fault()) is not None:
+            problem = f"`workspace` is not supported by this server: {fault}."
+            raise RequestError(
+                "unsupported", problem, "Set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
+            )
         denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
         return replace(
             launch,
@@ -63,7 +65,7 @@ class Workspace:
             extra_arguments=("--disallowedTools", *denied, *launch.extra_arguments),
         )
 
-    def refusal(self, tool: str, arguments: Json) -> str | None:
+    def find_refusal(self, tool: str, arguments: Json) -> str | None:
         """Why a call must not go ahead, or None if it may."""
         if tool not in TOOLS:
             return None  # the caller's, which only the caller runs

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from claude_max_mcp.errors import error_type
+from claude_max_mcp.errors import to_error_type
 from claude_max_mcp.settings import LOOPBACK
 
 MAX_BODY = 32 * 1024 * 1024
@@ -179,7 +179,7 @@ async def _answer_nothing(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _refuse(status: int, code: str, header: str, advice: str, headers: dict[str, str] | None = None) -> JSONResponse:
     error: dict[str, Any] = {
-        "type": error_type(status),
+        "type": to_error_type(status),
         "code": code,
         "message": f"The request's {header} is not accepted. {advice}",
         "status": status,

@@ -13,7 +13,6 @@ from typing import Any
 from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from prometheus_client.exposition import choose_encoder
-from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -21,14 +20,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from claude_max_mcp.errors import ClaudeMaxError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest
 from claude_max_mcp.front.door import BODY_SECONDS, MAX_BODY, Door, is_anonymous
 from claude_max_mcp.front.listener import listening
 from claude_max_mcp.front.mcp import make_mcp_server
 from claude_max_mcp.front.messages_api import make_messages_routes
 from claude_max_mcp.front.page import make_page_routes
-from claude_max_mcp.front.request import Disconnects, answer_unless_gone, identify_caller, wait_for_disconnect
-from claude_max_mcp.service.service import READY, Service
+from claude_max_mcp.front.request import (
+    Disconnects,
+    answer_unless_gone,
+    identify_caller,
+    read_object,
+    wait_for_disconnect,
+)
+from claude_max_mcp.messages import Json
+from claude_max_mcp.service.health import READY
+from claude_max_mcp.service.service import Service
 from claude_max_mcp.tracing import continuing_trace
 from claude_max_mcp.wire import AskResult, Health, parse_request
 
@@ -91,38 +98,38 @@ async def application(
 
 
 def _serve_health(service: Service) -> Callable[[Request], Any]:
-    async def health(request: Request) -> Response:
+    async def answer_health(request: Request) -> Response:
         report = await service.health(probe=request.query_params.get("probe") in ("1", "true"))
         status = 503 if report.status == "unhealthy" else 200
         told = _report_liveness(report) if is_anonymous(request.scope) else report.model_dump(mode="json")
         return JSONResponse(told, status_code=status)
 
-    return health
+    return answer_health
 
 
 def _serve_requests(service: Service) -> Callable[[Request], Any]:
-    async def requests(_: Request) -> Response:
+    async def answer_requests(_: Request) -> Response:
         return JSONResponse({"requests": [entry.model_dump() for entry in service.journal.entries]})
 
-    return requests
+    return answer_requests
 
 
 def _serve_metrics(service: Service) -> Callable[[Request], Any]:
-    async def metrics(request: Request) -> Response:
+    async def answer_metrics(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(service.metrics.registry), headers={"Content-Type": media_type})
 
-    return metrics
+    return answer_metrics
 
 
 def _trace(app: ASGIApp) -> ASGIApp:
     """The same, each request in the trace that its `traceparent` names."""
 
-    async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer_traced(scope: Scope, receive: Receive, send: Send) -> None:
         with continuing_trace(Headers(scope=scope)):
             await app(scope, receive, send)
 
-    return traced
+    return answer_traced
 
 
 def _report_liveness(report: Health) -> dict[str, Any]:
@@ -135,27 +142,24 @@ def _report_liveness(report: Health) -> dict[str, Any]:
 
 
 def _serve_claude(service: Service) -> Callable[[Request], Any]:
-    async def claude(request: Request) -> Response:
+    async def answer_claude(request: Request) -> Response:
         try:
             asked = parse_request(_read_arguments(await request.body()))
         except ClaudeMaxError as error:
-            return _answer(AskResult.failure(error))
+            return _answer(AskResult.from_error(error))
         ask = partial(service.ask, asked, caller=identify_caller(request))
         return _answer(await answer_unless_gone(ask, partial(wait_for_disconnect, request)))
 
-    return claude
+    return answer_claude
 
 
-def _read_arguments(body: bytes) -> dict[str, Any]:
-    try:
-        arguments = from_json(body)
-    except ValueError as error:
-        raise invalid(f"The body is not JSON that can be sent on: {error}.") from None
-    if not isinstance(arguments, dict):
-        raise invalid("The body is an object with `prompt`, and if need be `model`, `system`, `timeout`.")
-    if unknown := arguments.keys() - {"prompt", "model", "timeout", "system"}:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        raise invalid(f"{min(unknown)}: there is no such field here, only `prompt`, `model`, `system`, `timeout`.")  # pyright: ignore[reportUnknownArgumentType]
-    return arguments  # pyright: ignore[reportUnknownVariableType]
+def _read_arguments(body: bytes) -> Json:
+    arguments = read_object(body, "with `prompt`, and if need be `model`, `system`, `timeout`")
+    if unknown := arguments.keys() - {"prompt", "model", "timeout", "system"}:
+        raise InvalidRequest(
+            f"{min(unknown)}: there is no such field here, only `prompt`, `model`, `system`, `timeout`."
+        )
+    return arguments
 
 
 def _answer(result: AskResult) -> JSONResponse:

@@ -23,13 +23,13 @@ from mcp_types import (
 )
 from pydantic import BaseModel
 
-from claude_max_mcp.errors import ClaudeMaxError, invalid
+from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest
 from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
 from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
 from claude_max_mcp.front.tool_schema import simplify_schema
 from claude_max_mcp.service.service import Keeper, Service
-from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo, Health, parse_request
+from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
@@ -143,8 +143,8 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     try:
         request = parse_request(arguments)
     except ClaudeMaxError as error:
-        return AskResult.failure(error)
-    ask = partial(service.ask, request, keeper=_choose_keeper(request), caller=_identify(context))
+        return AskResult.from_error(error)
+    ask = partial(service.ask, request, keeper=_choose_keeper(request, context), caller=_identify(context))
 
     async def ask_and_report() -> AskResult:
         async with reporting(context.session.report_progress, request.stream) as progress:
@@ -154,8 +154,10 @@ async def _ask(service: Service, context: Context, arguments: dict[str, Any]) ->
     return await answer_unless_gone(ask_and_report if reports else ask, find_disconnect(context.request))
 
 
-def _choose_keeper(request: AskRequest) -> Keeper:
-    """A program that sends the whole conversation, and takes events, needs nothing remembered for it."""
+def _choose_keeper(request: AskRequest, context: Context) -> Keeper:
+    """A program that sends the whole conversation, and takes events, needs nothing remembered unless it says so."""
+    if (context.meta or {}).get(WANTS_SESSION):
+        return "session"
     whole = request.session_id is None and request.messages is not None and request.stream == "events"
     return "caller" if whole else "session"
 
@@ -175,7 +177,7 @@ async def _report_health(service: Service, arguments: dict[str, Any]) -> CallToo
 
 def _refuse(message: str) -> CallToolResult:
     """A refusal where there is no output schema to answer by."""
-    error = {"error": ErrorInfo.of(invalid(message)).model_dump(mode="json")}
+    error = {"error": ErrorInfo.from_error(InvalidRequest(message)).model_dump(mode="json")}
     return CallToolResult(content=[TextContent(type="text", text=message)], structured_content=error, is_error=True)
 
 

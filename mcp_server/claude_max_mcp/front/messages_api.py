@@ -14,7 +14,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,8 +21,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ClaudeMaxError, RequestError, ServiceError, error_type, invalid, unsupported
-from claude_max_mcp.front.request import answer_unless_gone, identify_caller, wait_for_disconnect
+from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest, RequestError, ServiceError, Unsupported, to_error_type
+from claude_max_mcp.front.request import answer_unless_gone, identify_caller, read_object, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
 from claude_max_mcp.service.journal import make_request_id
@@ -81,7 +80,7 @@ def make_messages_routes(service: Service, *, quiet: float = QUIET_SECONDS) -> l
 
 
 def _serve_messages(service: Service, quiet: float) -> Callable[[Request], Any]:
-    async def messages(request: Request) -> Response | Streamed:
+    async def answer_messages(request: Request) -> Response | Streamed:
         request_id = make_request_id()
         try:
             body = _read(await request.body())
@@ -91,30 +90,25 @@ def _serve_messages(service: Service, quiet: float) -> Callable[[Request], Any]:
             asked = _make_request(body, seconds)
         except ClaudeMaxError as error:
             return _respond_error(
-                ErrorInfo.of(error), request_id, **(NoThread.details if type(error) is NoThread else {})
+                ErrorInfo.from_error(error), request_id, **(NoThread.details if type(error) is NoThread else {})
             )
         ask = partial(service.ask, asked, keeper="caller", caller=identify_caller(request), request_id=request_id)
         if streamed:
             return Streamed(ask, request, request_id, quiet)
         return _respond(await answer_unless_gone(ask, partial(wait_for_disconnect, request)), request_id)
 
-    return messages
+    return answer_messages
 
 
 def _read(body: bytes) -> Json:
     """The fields of a body; one that is null is one that is left out."""
-    try:
-        fields = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise invalid(f"The body is not JSON that can be sent on: {error}.") from None
-    if not isinstance(fields, dict):
-        raise invalid("The body is an object with the fields of the Messages API.")
-    return {name: value for name, value in fields.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
+    fields = read_object(body, "with the fields of the Messages API")
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _is_streamed(body: Json) -> bool:
     if not isinstance(streamed := body.get("stream", False), bool):
-        raise invalid("stream: true or false is needed.")
+        raise InvalidRequest("stream: true or false is needed.")
     return streamed
 
 
@@ -147,24 +141,24 @@ def _make_request(body: Json, seconds: float) -> AskRequest:
 def _check_fields(body: Json) -> None:
     for name in NEEDED:
         if name not in body:
-            raise invalid(f"{name}: the field is needed.")
+            raise InvalidRequest(f"{name}: the field is needed.")
     if "thread" in body:
         raise NoThread
     for name in sorted(body.keys() - CARRIED - LEFT_OUT - {"output_format"}):
         if body[name] not in (NO_CHANGE.get(name), [], {}):
-            raise unsupported(f"`{name}`", LEAVE_OUT)
+            raise Unsupported(f"`{name}`", LEAVE_OUT)
 
 
 def _check_tool(tool: Mapping[str, Any], where: str) -> None:
     for name in sorted(tool.keys() - TOOL_FIELDS):
         if tool[name] not in (None, False, [], ["direct"]):
-            raise unsupported(f"`{where}.{name}`", LEAVE_OUT)
+            raise Unsupported(f"`{where}.{name}`", LEAVE_OUT)
 
 
 def _check_headers(headers: Headers) -> None:
     for name in FOR_OTHERS:
         if name in headers:
-            raise unsupported(f"The header `{name}`", "The owner's subscription pays for the answer; leave it out.")
+            raise Unsupported(f"The header `{name}`", "The owner's subscription pays for the answer; leave it out.")
 
 
 def _read_schema(output_format: Any) -> Json:
@@ -172,7 +166,7 @@ def _read_schema(output_format: Any) -> Json:
         case {"type": "json_schema", "schema": dict()}:
             return output_format["schema"]
         case _:
-            raise invalid("output_format: `{type: json_schema, schema: …}` is needed.")
+            raise InvalidRequest("output_format: `{type: json_schema, schema: …}` is needed.")
 
 
 class Streamed:
@@ -184,10 +178,10 @@ class Streamed:
 
     def __init__(self, ask: Ask, request: Request, request_id: str, quiet: float) -> None:
         self._ask = ask
-        self._make_request = request
+        self._http_request = request
         self._request_id = request_id
         self._quiet = quiet
-        self._result = AskResult.failure(ServiceError("internal", "The server failed. Please report it."))
+        self._result = AskResult.from_error(ServiceError("internal", "The server failed. Please report it."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         said, heard = anyio.create_memory_object_stream[Json](math.inf)
@@ -205,7 +199,7 @@ class Streamed:
 
         with said:
             ask = partial(self._ask, on_event)
-            self._result = await answer_unless_gone(ask, partial(wait_for_disconnect, self._make_request))
+            self._result = await answer_unless_gone(ask, partial(wait_for_disconnect, self._http_request))
 
     async def _receive(self, heard: MemoryObjectReceiveStream[Json]) -> Json | None:
         """The next event, or a ping after a while; None at the end."""
@@ -249,7 +243,7 @@ def _respond_error(error: ErrorInfo, request_id: str, **details: Json) -> Respon
 def _make_error_body(error: ErrorInfo, request_id: str, **details: Json) -> Json:
     """An error as the Messages API puts it; what else this server knows of it stands beside."""
     known = error.model_dump(mode="json", exclude_none=True)
-    said = {"type": error_type(error.status), **known, **details}
+    said = {"type": to_error_type(error.status), **known, **details}
     return {"type": "error", "error": said, "request_id": request_id}
 
 
@@ -280,4 +274,4 @@ async def _refuse_disabled(_: Request) -> Response:
 
 
 def _respond_not_found(message: str) -> Response:
-    return _respond_error(ErrorInfo.of(RequestError("unsupported", message, status=404)), make_request_id())
+    return _respond_error(ErrorInfo.from_error(RequestError("unsupported", message, status=404)), make_request_id())

@@ -36,7 +36,7 @@ def make_page_routes(settings: Settings, endpoints: Mapping[str, str]) -> list[R
 
 
 @cache
-def page() -> tuple[str, dict[str, str]]:
+def load_page() -> tuple[str, dict[str, str]]:
     """The page, and the headers that confine it."""
     text = FILE.read_text(encoding="utf-8")
     return text, {
@@ -70,18 +70,18 @@ def _hash_elements(text: str, tag: str) -> str:
 
 
 def _serve_index(endpoints: Mapping[str, str]) -> Callable[[Request], Any]:
-    async def index(request: Request) -> Response:
+    async def answer_index(request: Request) -> Response:
         if wants_page(request.headers):
-            text, headers = page()
+            text, headers = load_page()
             return HTMLResponse(text, headers=headers)
         said = {"name": "claude-max", "version": version("claude-max-mcp"), "endpoints": endpoints}
         return JSONResponse(said, headers={"Vary": "Accept"})
 
-    return index
+    return answer_index
 
 
 def _serve_connect(settings: Settings) -> Callable[[Request], Any]:
-    async def connect(request: Request) -> Response:
+    async def answer_connect(request: Request) -> Response:
         url = settings.url or f"{request.base_url}mcp"
         # The token itself stays where it is: what is on a screen is soon in a screenshot.
         server = Server(url, settings.token is not None, None, settings.token_file, find_program())
@@ -89,4 +89,4 @@ def _serve_connect(settings: Settings) -> Callable[[Request], Any]:
         told = {name: [{"where": one.where, "text": one.text} for one in several] for name, several in made.items()}
         return JSONResponse(told)
 
-    return connect
+    return answer_connect

@@ -2,18 +2,19 @@
 
 In: stream events, as fast as they come. Out: messages, where deltas of one block that come close together are
 joined. The first delta of a block goes out at once, so that joining costs no time to the first text. In silence a
-heartbeat goes out, for clients that give up a call of which they hear nothing for a minute.
+heartbeat goes out, for clients that give up a call of which they hear nothing for a minute. A message of the kind
+`text` is for people: a program that has to tell the text of the answer from a notice asks for `events`.
 """
 
 import json
-import re
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import anyio
 
+from claude_max_mcp.events import RetryNotice
 from claude_max_mcp.messages import Json
 
 Report: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -36,9 +37,10 @@ class Progress:
 
     def __init__(self, report: Report, stream: Literal["text", "events"]) -> None:
         self._report = report
-        self._render = _as_event if stream == "events" else _as_text
-        self._heartbeat = _as_event({"type": "ping"}) if stream == "events" else None
-        self._pending: deque[Json] = deque()
+        self._render: Callable[[Mapping[str, Any]], str | None] = as_json if stream == "events" else as_text
+        self._is_for_people = stream == "text"
+        self._heartbeat = as_json({"type": "ping"}) if stream == "events" else None
+        self._pending: deque[Mapping[str, Any]] = deque()
         self._changed = anyio.Event()
         self._finished = False
         self._sent: deque[float] = deque(maxlen=MOST_PER_SECOND)
@@ -46,9 +48,9 @@ class Progress:
         self._last_message = anyio.current_time()
         self._count = 0
 
-    def add(self, event: Json) -> None:
+    def add(self, event: Mapping[str, Any]) -> None:
         """Take an event. It may be joined to the one before it."""
-        if self._render(event) is None:
+        if self._is_for_people and as_text(event) is None:
             return
         if self._pending and (joined := _join(self._pending[-1], event)) is not None:
             self._pending[-1] = joined
@@ -66,7 +68,7 @@ class Progress:
         while True:
             if self._finished and not self._pending:
                 return
-            if (wait := self._due() - anyio.current_time()) > 0:
+            if (wait := self._find_due_time() - anyio.current_time()) > 0:
                 with anyio.move_on_after(wait):
                     await self._changed.wait()
             elif self._pending:
@@ -74,7 +76,7 @@ class Progress:
             else:
                 await self._tell(self._heartbeat)
 
-    def _due(self) -> float:
+    def _find_due_time(self) -> float:
         """When the oldest pending event may go, or else a heartbeat: a delta that may still grow waits its interval."""
         if not self._pending:
             return self._last_message + HEARTBEAT
@@ -82,7 +84,7 @@ class Progress:
         due = self._last_delta + DELTA_INTERVAL if growing else 0.0
         return max(due, self._sent[0] + 1.0) if len(self._sent) == MOST_PER_SECOND else due
 
-    async def _send(self, event: Json) -> None:
+    async def _send(self, event: Mapping[str, Any]) -> None:
         if event["type"] == "content_block_delta":
             self._last_delta = anyio.current_time()
         await self._tell(self._render(event))
@@ -108,29 +110,29 @@ async def reporting(report: Report, stream: Literal["text", "events"]) -> AsyncG
         progress.finish()
 
 
-def _as_event(event: Json) -> str | None:
+def as_json(event: Mapping[str, Any]) -> str:
+    """An event as it is, for programs."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
-def _as_text(event: Json) -> str | None:
-    """The text that an event adds, or None if it adds none."""
-    if event["type"] == "content_block_delta":
-        return event["delta"].get("text")
-    if event["type"] == "retry":
-        seconds = event["delay_ms"] / 1000
-        return f"[{event['error']}: trying again in {seconds:.1f} s, {event['attempt']} of {event['max_retries']}]\n"
-    return None
+def as_text(event: Mapping[str, Any]) -> str | None:
+    """What an event says to a person; None if nothing: the text that it adds, or that the CLI tries again."""
+    match event:
+        case {"type": "content_block_delta", "delta": {"text": str(text)}}:
+            return text
+        case {"type": "retry"}:
+            return f"[{describe_retry(cast('RetryNotice', event))}]\n"
+        case _:
+            return None
 
 
-def is_notice(message: str) -> bool:
-    """Whether a message of the kind `text` is no part of the answer but says that the CLI tries again."""
-    return _NOTICE.fullmatch(message) is not None
+def describe_retry(retry: RetryNotice) -> str:
+    """Why there is nothing yet, and when the CLI tries again."""
+    seconds = retry["delay_ms"] / 1000
+    return f"{retry['error']}: trying again in {seconds:.1f} s, {retry['attempt']} of {retry['max_retries']}"
 
 
-_NOTICE = re.compile(r"\[[\w ]+: trying again in [\d.]+ s, \d+ of \d+\]\n")
-
-
-def _join(first: Json, second: Json) -> Json | None:
+def _join(first: Mapping[str, Any], second: Mapping[str, Any]) -> Json | None:
     """Two deltas as one, or None if they are not two deltas of one kind and block."""
     if first["type"] != "content_block_delta" or second["type"] != "content_block_delta":
         return None

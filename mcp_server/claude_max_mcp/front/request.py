@@ -9,10 +9,13 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from claude_max_mcp.background import beside
+from claude_max_mcp.errors import InvalidRequest
+from claude_max_mcp.messages import Json, is_object
 from claude_max_mcp.service.service import make_cancelled_result
 from claude_max_mcp.wire import AskResult
 
@@ -28,13 +31,13 @@ class Disconnects:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         event = scope[_DISCONNECTED] = anyio.Event()
 
-        async def watched() -> Message:
+        async def receive_watched() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":
                 event.set()
             return message
 
-        await self._app(scope, watched, send)
+        await self._app(scope, receive_watched, send)
 
 
 Wait: TypeAlias = Callable[[], Awaitable[object]]
@@ -71,6 +74,25 @@ async def answer_unless_gone(ask: Callable[[], Awaitable[AskResult]], wait: Wait
 async def _cancel_after(wait: Wait, scope: anyio.CancelScope) -> None:
     await wait()
     scope.cancel()
+
+
+def read_object(body: bytes, form: str) -> Json:
+    """The JSON object in the body of a request.
+
+    Args:
+        body: the body.
+        form: what the object holds, as the refusal of anything else says it.
+
+    Raises:
+        RequestError: `invalid_request`, it is not an object in JSON.
+    """
+    try:
+        value: object = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"The body is not JSON that can be sent on: {error}.") from None
+    if not is_object(value):
+        raise InvalidRequest(f"The body is an object {form}.")
+    return value
 
 
 Caller: TypeAlias = tuple[str | None, ...]

@@ -16,7 +16,7 @@ from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.settings import Settings
 
 
-def with_token(settings: Settings, *, make: bool = False) -> Settings:
+def load_token(settings: Settings, *, make: bool = False) -> Settings:
     """The settings with the token that `token_file` holds, unless they have one.
 
     Args:
@@ -36,11 +36,11 @@ def with_token(settings: Settings, *, make: bool = False) -> Settings:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ServiceError(
             "internal",
-            f"The token cannot be read from {settings.token_file} ({reason}). `claude-max serve` makes that file where "
-            "it may; or set CLAUDE_MAX_TOKEN.",
+            f"The token cannot be read from {settings.token_file} ({reason}).",
+            "`claude-max serve` makes that file where it may; or set CLAUDE_MAX_TOKEN.",
         ) from None
     if not token:
-        raise ServiceError("internal", f"{settings.token_file} is empty; put a token into it, or remove it.")
+        raise ServiceError("internal", f"{settings.token_file} is empty.", "Put a token into it, or remove it.")
     return settings.model_copy(update={"token": SecretStr(token)})
 
 

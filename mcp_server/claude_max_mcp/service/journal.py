@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from claude_max_mcp.messages import Json
+from claude_max_mcp.events import Event
 from claude_max_mcp.wire import AskResult
 
 KEPT = 100
@@ -57,7 +57,7 @@ class Observed:
     _began: float = field(default_factory=time.monotonic)
     _first: float | None = None
 
-    def see(self, event: Json) -> None:
+    def see(self, event: Event) -> None:
         """Note when the first piece of the answer comes."""
         if self._first is None and event["type"] == "content_block_delta":
             self._first = time.monotonic()

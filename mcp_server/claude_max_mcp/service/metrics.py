@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from claude_max_mcp.models import ALIASES, cli_model, full_id
+from claude_max_mcp.models import ALIASES, to_cli_model, to_full_id
 from claude_max_mcp.pool.pool import PoolHistory
 from claude_max_mcp.service.journal import Entry, Journal
 from claude_max_mcp.wire import Health
@@ -68,7 +68,7 @@ class Metrics:
 
     def _bound_model(self, name: str | None, *, answered: bool) -> str:
         """The full id of a model that exists, as far as is known: it has answered, or the CLI has a name for it."""
-        model = full_id(cli_model(name or ""))
+        model = to_full_id(to_cli_model(name or ""))
         if answered:
             self._models.add(model)
         return model if model in self._models else "other"

@@ -5,30 +5,28 @@ know nothing of what is below.
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
-from claude_max_mcp.claude.login import Login, look_up, look_up_login
-from claude_max_mcp.engine.account import Knowledge, rate_limit
-from claude_max_mcp.engine.cli_errors import ADVICE
+from claude_max_mcp.claude.login import Login
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
 from claude_max_mcp.engine.turn import OnEvent
 from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
-from claude_max_mcp.messages import Json
+from claude_max_mcp.events import Event
+from claude_max_mcp.messages import Message
 from claude_max_mcp.service.defects import describe_defect
+from claude_max_mcp.service.health import HealthMonitor
 from claude_max_mcp.service.journal import Journal, Observed, make_request_id
 from claude_max_mcp.service.metrics import Metrics
 from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
 from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.wire import AskRequest, AskResult, Auth, ErrorInfo, Health, PoolState, Status
+from claude_max_mcp.wire import AskRequest, AskResult, Health
 
 logger = logging.getLogger(__name__)
 
@@ -40,19 +38,8 @@ Keeper: TypeAlias = Literal["caller", "session", "nobody"]
 * `nobody`: there is no next message.
 """
 
-READY = "Service ready"
-"""What `health` says where all is well."""
-
-LOOK_AGAIN = 30.0
-"""Seconds after which a login that was missing is looked for again, when somebody asks for `health`."""
-
 PROBE = AskRequest(prompt="Reply with the single word: ok", model="haiku", timeout=30.0)
 """What `health(probe=true)` asks."""
-
-DEGRADING = frozenset(
-    {"auth_expired", "account_blocked", "billing_guard", "api_key_billing", "usage_limit", "cli_failed"}
-)
-"""Errors of the latest request that make the service degraded until a request is answered."""
 
 
 class Service:
@@ -61,7 +48,6 @@ class Service:
     def __init__(self, settings: Settings, launch: Launch, missing: ServiceError | None) -> None:
         self.settings = settings
         self._launch = launch
-        self._missing = missing
         self._conversations = Conversations(
             launch,
             warm=0 if missing else settings.warm,
@@ -78,10 +64,9 @@ class Service:
         self.journal = Journal()
         """What became of the latest requests."""
         talks = self._conversations
-        self.metrics = Metrics(self.journal, self.state, lambda: talks.pool_history, lambda: talks.reused)
+        self._health = HealthMonitor(settings, launch, talks, missing)
+        self.metrics = Metrics(self.journal, self.report, lambda: talks.pool_history, lambda: talks.reused)
         """The same and more, for Prometheus."""
-        self._began = time.monotonic()
-        self._looked_at = 0.0
 
     @classmethod
     @asynccontextmanager
@@ -92,7 +77,7 @@ class Service:
 
         Args:
             settings: what can be set.
-            environment: what the CLI inherits, see `settings.cli_environment`.
+            environment: what the CLI inherits, see `settings.make_cli_environment`.
             login: how the CLI is logged in, where that is known; without it, the CLI is asked.
         """
         with scratch_folder() as scratch:
@@ -101,9 +86,9 @@ class Service:
             service = cls(settings, launch, missing)
             async with service._conversations.open():
                 if login is None:
-                    await service._look_up()
+                    await service._health.look_up_login()
                 else:
-                    service._known.looked_up(login)
+                    service._conversations.account.record_login(login)
                 yield service
 
     @property
@@ -140,7 +125,7 @@ class Service:
             try:
                 result = await self._ask(request, _tee(observed.see, on_event), keeper, caller)
             except ClaudeMaxError as error:
-                result = AskResult.failure(error)
+                result = AskResult.from_error(error)
             except Exception as defect:
                 result = self._report(defect, observed.request_id)
             finally:
@@ -157,22 +142,23 @@ class Service:
             "The server failed by a defect of its own.",
             f"Please report it, with what its log says of request {request_id}.",
         )
-        self._known.failed(error)
-        return AskResult.failure(error)
+        self._conversations.account.record_failure(error)
+        return AskResult.from_error(error)
 
     async def _ask(self, request: AskRequest, on_event: OnEvent, keeper: Keeper, caller: Hashable) -> AskResult:
         if keeper != "session":
             return await self._conversations.ask(request, on_event, caller=caller, keep=keeper == "caller")
         session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
         said = session.said
-        continued = request.after(said.messages, system=said.system, model=said.model)
+        continued = request.continue_from(said.messages, system=said.system, model=said.model)
         result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
         return await self._remember(session, continued, result)
 
     async def _remember(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
         if result.message is None or not result.message["content"]:
             return result
-        messages = [*request.conversation, {"role": "assistant", "content": result.message["content"]}]
+        answer = Message(role="assistant", content=result.message["content"])
+        messages = [{**message} for message in (*request.conversation, answer)]
         said = Said(messages=messages, system=request.system, model=request.model)
         return result.model_copy(update={"session_id": await self._sessions.keep(session, said)})
 
@@ -184,77 +170,17 @@ class Service:
         """How the service is, from what is known; with `probe`, after asking the smallest model one word."""
         if probe:
             await self.ask(PROBE)
-        elif self._known.configured is False and time.monotonic() - self._looked_at > LOOK_AGAIN:
-            await self._look_up()
-        return self.state()
-
-    def state(self) -> Health:
-        """How the service is, from what is known already."""
-        status, message = self._verdict()
-        known, talks = self._known, self._conversations
-        pool = talks.pool
-        return Health(
-            status=status,
-            claude_cli="available" if known.cli_version else "unavailable",
-            workspace_root=str(self.settings.workspace_root) if self.settings.workspace_root else None,
-            message=message,
-            cli_version=known.cli_version,
-            auth=_auth(known),
-            billed_to=known.billed_to,
-            rate_limit=rate_limit(known.limits),
-            pool=PoolState(
-                size=pool.size, warm=pool.warm, starting=pool.starting, leased=pool.leased - talks.kept, kept=talks.kept
-            ),
-            in_flight=talks.in_flight,
-            queued=talks.queued,
-            last_error=known.last_error,
-            uptime=round(time.monotonic() - self._began, 3),
-        )
-
-    @property
-    def _known(self) -> Knowledge:
-        return self._conversations.knowledge
-
-    async def _look_up(self) -> None:
-        self._looked_at = time.monotonic()
-        if self._missing is None:
-            known = self._known.cli_version
-            login = (
-                await look_up(self._launch)
-                if known is None
-                else replace(await look_up_login(self._launch), cli_version=known)
-            )
-            self._known.looked_up(login)
         else:
-            self._known.last_error = ErrorInfo.of(self._missing)
+            await self._health.refresh()
+        return self.report()
 
-    def _verdict(self) -> tuple[Status, str]:
-        known = self._known
-        if known.cli_version is None:
-            error = self._missing or ServiceError(
-                "cli_missing", "The claude CLI does not run. Reinstall claude-agent-sdk, or set CLAUDE_MAX_CLI_PATH."
-            )
-            return "unhealthy", error.message
-        if known.last_error and known.last_error.code in DEGRADING | {"not_authenticated"}:
-            return "degraded", known.last_error.message
-        if known.configured is False:
-            return "degraded", ADVICE["not_authenticated"]
-        if known.billed_to == "api_key" and self.settings.billing == "subscription":
-            return (
-                "degraded",
-                "An API key, not the subscription, would pay. Every request is refused until it is removed.",
-            )
-        if self.settings.upstream_url is not None:
-            return (
-                "healthy",
-                f"{READY}. Requests do not go to Anthropic (--offline, or CLAUDE_MAX_UPSTREAM_URL), so it may not be "
-                "Claude who answers",
-            )
-        return "healthy", READY
+    def report(self) -> Health:
+        """How the service is, from what is known already."""
+        return self._health.report()
 
 
 def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
-    def on_event(event: Json) -> None:
+    def on_event(event: Event) -> None:
         first(event)
         second(event)
 
@@ -263,16 +189,9 @@ def _tee(first: OnEvent, second: OnEvent) -> OnEvent:
 
 def make_cancelled_result() -> AskResult:
     """The result of a request whose caller went away."""
-    return AskResult.failure(
+    return AskResult.from_error(
         ServiceError("cancelled", "The caller closed the connection, so the request was cancelled.")
     )
-
-
-def _auth(known: Knowledge) -> Auth:
-    proven = known.proven_at is not None
-    configured = proven or bool(known.configured)
-    state = "proven" if proven else "configured" if configured else "none"
-    return Auth(method=known.method, state=state, configured=configured, proven=proven, proven_at=known.proven_at)
 
 
 def _find_cli(configured: Path | None) -> tuple[Path, ServiceError | None]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from anyio import to_thread
 from pydantic import BaseModel, ValidationError
 
-from claude_max_mcp.errors import invalid
+from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.messages import Json, TextBlock, TextOr
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Sessions:
         """
         session = await to_thread.run_sync(self._find, session_id) if _ID.fullmatch(session_id) else None
         if session is None:
-            raise invalid(
+            raise InvalidRequest(
                 "session_id: this server has no such conversation. One can be gone on with for "
                 f"{self._hours:g} hours after its latest answer. Leave `session_id` out to begin a new one."
             )

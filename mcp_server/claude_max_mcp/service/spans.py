@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from claude_max_mcp.models import cli_model, full_id
+from claude_max_mcp.models import to_cli_model, to_full_id
 from claude_max_mcp.service.journal import Entry
 from claude_max_mcp.wire import AskResult
 
@@ -17,7 +17,7 @@ from claude_max_mcp.wire import AskResult
 @contextmanager
 def request_span(model: str) -> Generator[Span]:
     """The span of a request for `model`, current in the block."""
-    asked = full_id(cli_model(model))
+    asked = to_full_id(to_cli_model(model))
     attributes = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.request.model": asked}
     with trace.get_tracer("claude_max_mcp").start_as_current_span(
         f"chat {asked}",

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from claude_max_mcp.errors import RequestError, invalid
+from claude_max_mcp.errors import InvalidRequest, RequestError
 from claude_max_mcp.messages import DocumentBlock, DocumentSource, ImageBlock, Json
 from claude_max_mcp.pictures import detect_picture
 
@@ -62,7 +62,7 @@ def read_image(path: Path) -> ImageBlock:
     """
     content = _read(path)
     if (kind := detect_picture(content)) is None:
-        raise invalid(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
+        raise InvalidRequest(f"{path} is no PNG, JPEG, GIF or WebP image. Convert it, or give other files with --file.")
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": _encode(content)}}
 
 
@@ -97,16 +97,16 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MOST + 1)
     except OSError as error:
-        raise invalid(f"{path} cannot be read ({error.strerror}).") from None
+        raise InvalidRequest(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def _decode(name: str, content: bytes) -> str:
     if len(content) > MOST:
-        raise _too_large()
+        raise _make_too_large()
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise invalid(f"{name} is no text in UTF-8. Give PDFs with --file and images with --image.") from None
+        raise InvalidRequest(f"{name} is no text in UTF-8. Give PDFs with --file and images with --image.") from None
 
 
 def _encode(content: bytes) -> str:
@@ -115,9 +115,9 @@ def _encode(content: bytes) -> str:
 
 def _check_size(question: Json) -> Json:
     if len(json.dumps(question, ensure_ascii=False).encode()) > MOST:
-        raise _too_large()
+        raise _make_too_large()
     return question
 
 
-def _too_large() -> RequestError:
+def _make_too_large() -> RequestError:
     return RequestError("request_too_large", f"At most {MOST // 1024**2} MB can be asked at once. Send less.")

@@ -23,12 +23,12 @@ from claude_max_mcp.errors import ClaudeMaxError
 from claude_max_mcp.front.connect import Client, Server, find_program, make_recipes
 from claude_max_mcp.terminal import help_texts as manual
 from claude_max_mcp.terminal.doctor.findings import Finding, Level
-from claude_max_mcp.terminal.exit_codes import REQUEST, STOPPED, UNREAD, USAGE, exit_code
+from claude_max_mcp.terminal.exit_codes import REQUEST, STOPPED, UNREAD, USAGE, to_exit_code
 
 if TYPE_CHECKING:
     from claude_max_mcp.settings import Settings
     from claude_max_mcp.terminal.output import Screen
-    from claude_max_mcp.wire import AskResult
+    from claude_max_mcp.wire import AskResult, Health
 
 # What needs pydantic or MCP is imported by the command that needs it: both take long, and neither `--help` nor the
 # completion of a word shall.
@@ -54,20 +54,20 @@ Model = Annotated[
 ]
 
 
-def _files(text: str) -> Any:
+def _make_file_option(text: str) -> Any:
     return typer.Option(exists=True, dir_okay=False, metavar="FILE", help=text)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"claude-max {version('claude-max-mcp')}")
         raise typer.Exit
 
 
 @app.callback()
-def program(
+def describe_program(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
     """Your own Claude subscription for your own programs: an MCP server around the official claude CLI."""
@@ -85,7 +85,7 @@ def serve_command(
     from claude_max_mcp.terminal.serve import serve
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = _settings(**given)
+    settings = _load_settings(**given)
     configure_logging(settings.log_format, settings.log_level)
     _run(partial(serve, settings, transport, offline=offline))
 
@@ -96,8 +96,8 @@ def ask_command(
     model: Model = None,
     system: Annotated[str | None, typer.Option(help="The system prompt.")] = None,
     session: Annotated[str | None, typer.Option(metavar="ID", help="Go on with an earlier answer.")] = None,
-    image: Annotated[list[Path] | None, _files("A PNG, JPEG, GIF or WebP to show; repeatable.")] = None,
-    file: Annotated[list[Path] | None, _files("A PDF or text file to send along; repeatable.")] = None,
+    image: Annotated[list[Path] | None, _make_file_option("A PNG, JPEG, GIF or WebP to show; repeatable.")] = None,
+    file: Annotated[list[Path] | None, _make_file_option("A PDF or text file to send along; repeatable.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds until giving up, at most 3600.")] = None,
     stream: Annotated[bool, typer.Option(help="Print the text as it comes.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
@@ -106,22 +106,22 @@ def ask_command(
     """Ask the running server one question. What is piped in goes along, apart from the prompt and as it is."""
     from claude_max_mcp.terminal.output import Screen
 
-    question = _guarded(lambda: _question(prompt, image or [], file or []))
+    question = _report_errors(lambda: _read_question(prompt, image or [], file or []))
     options = {"model": model, "system": system, "session_id": session, "timeout": timeout}
     question |= {name: value for name, value in options.items() if value is not None}
     screen = Screen(notes, stream=stream and not as_json)
     result: AskResult = _run(partial(screen.follow, partial(_ask_offline if offline else _ask, question)))
-    _guarded(lambda: typer.echo(result.model_dump_json(indent=2)) if as_json else screen.show(result))
+    _report_errors(lambda: typer.echo(result.model_dump_json(indent=2)) if as_json else screen.show(result))
     if result.error is not None:
         complaints.print(result.error.message, markup=False, soft_wrap=True)
-        raise typer.Exit(exit_code(result.error.code))
+        raise typer.Exit(to_exit_code(result.error.code))
     if screen.is_terminal and not as_json and result.session_id:
         notes.print(
             f"To go on: claude-max ask --session {result.session_id} …", style="dim", highlight=False, soft_wrap=True
         )
 
 
-def _question(prompt: str | None, images: list[Path], files: list[Path]) -> dict[str, Any]:
+def _read_question(prompt: str | None, images: list[Path], files: list[Path]) -> dict[str, Any]:
     from claude_max_mcp.terminal.ask_arguments import build_arguments, read_piped_text
 
     piped = read_piped_text(lambda said: notes.print(said, markup=False))
@@ -131,40 +131,40 @@ def _question(prompt: str | None, images: list[Path], files: list[Path]) -> dict
 
 
 @app.command("status", epilog=manual.STATUS)
-def status_command(
+def show_status(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show how the running server is, and how much of the limits is used. Asks nothing of Claude."""
-    from claude_max_mcp.terminal import client as caller
-    from claude_max_mcp.terminal.status_view import failing, gauges
+    from claude_max_mcp.terminal.client import fetch_health
+    from claude_max_mcp.terminal.status_view import render_health
 
-    report = _run(partial(caller.health, _url(), _token()))
+    report: Health = _run(partial(fetch_health, _find_url(), _load_token()))
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        out.print(gauges(report, datetime.now().astimezone()), soft_wrap=True)
-    if code := failing(report):
-        raise typer.Exit(exit_code(code))
+        out.print(render_health(report, datetime.now().astimezone()), soft_wrap=True)
+    if report.cause is not None:
+        raise typer.Exit(to_exit_code(report.cause))
 
 
 @app.command("doctor", epilog=manual.DOCTOR)
-def doctor_command(
+def run_doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Look at the whole chain, from the CLI to the port, and say what cures what is wrong. Asks nothing of Claude."""
     from claude_max_mcp.terminal.doctor.chain import examine
 
-    findings = _run(partial(examine, _settings()))
+    findings = _run(partial(examine, _load_settings()))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            out.print(_line(finding), soft_wrap=True)
+            out.print(_render_finding(finding), soft_wrap=True)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(REQUEST)
 
 
-def _line(finding: Finding) -> Text:
+def _render_finding(finding: Finding) -> Text:
     cure = f" → {finding.cure}" if finding.cure else ""
     return Text.assemble((finding.level.ljust(8), COLOURS[finding.level]), finding.what, (cure, "bold"))
 
@@ -176,13 +176,13 @@ def connect_command(
     show_token: Annotated[bool, typer.Option(help="Put the token itself into the settings.")] = False,
 ) -> None:
     """Give a client what it needs in order to use the server: printed, or with --write put where it belongs."""
-    token, file = _token(), _settings().token_file
-    server = Server(_url(), token is not None, token if show_token else None, file, find_program())
+    token, file = _load_token(), _load_settings().token_file
+    server = Server(_find_url(), token is not None, token if show_token else None, file, find_program())
     made = make_recipes(client, server)
     if write:
         from claude_max_mcp.terminal.install import place
 
-        typer.echo(_guarded(lambda: place(client, made[0], _settings(), secret=server.token is not None)))
+        typer.echo(_report_errors(lambda: place(client, made[0], _load_settings(), secret=server.token is not None)))
         return
     for recipe in made:
         notes.print(recipe.where, markup=False, highlight=False, soft_wrap=True)
@@ -191,34 +191,34 @@ def connect_command(
 
 
 @app.command("login", epilog=manual.LOGIN)
-def login_command(
+def log_in(
     token: Annotated[bool, typer.Option("--token", help="Print a token for CLAUDE_CODE_OAUTH_TOKEN instead.")] = False,
 ) -> None:
     """Sign in with the CLI's own dialogue; it keeps the login, this program never sees it."""
     from claude_max_mcp.claude.launch import find_cli
-    from claude_max_mcp.settings import cli_environment
+    from claude_max_mcp.settings import make_cli_environment
 
-    settings = _settings()
-    cli = _guarded(lambda: find_cli(settings.cli_path))
+    settings = _load_settings()
+    cli = _report_errors(lambda: find_cli(settings.cli_path))
     os.execve(
         cli,
         [str(cli), *(["setup-token"] if token else ["auth", "login"])],
-        cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
+        make_cli_environment(settings) | {"TERM": os.environ.get("TERM", "xterm")},
     )
 
 
 @app.command("demo", epilog=manual.DEMO)
-def demo_command() -> None:
+def run_demo() -> None:
     """Show the main job: agents ask through MCP and the real CLI; only the model is a stand-in."""
-    from claude_max_mcp.terminal.demo import demo  # needs the provider, which a server alone does not have
+    from claude_max_mcp.terminal.demo import show_demo  # needs the provider, which a server alone does not have
 
-    _run(partial(demo, out))
+    _run(partial(show_demo, out))
 
 
 async def _ask(question: dict[str, Any], screen: "Screen") -> "AskResult":
-    from claude_max_mcp.terminal import client as caller
+    from claude_max_mcp.terminal.client import ask
 
-    return await caller.ask(_url(), _token(), question, screen.add, screen.wait)
+    return await ask(_find_url(), _load_token(), question, screen.take)
 
 
 async def _ask_offline(question: dict[str, Any], screen: "Screen") -> "AskResult":
@@ -226,19 +226,15 @@ async def _ask_offline(question: dict[str, Any], screen: "Screen") -> "AskResult
     from claude_max_mcp.terminal.serve import upstream
     from claude_max_mcp.wire import parse_request
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["type"] == "content_block_delta":
-            screen.add(event["delta"].get("text", ""))
-
-    settings = _settings(warm=0)
+    settings = _load_settings(warm=0)
     async with (
         upstream(settings, offline=True) as (settings, environment),
         Service.running(settings, environment) as service,
     ):
-        return await service.ask(parse_request(question), on_event)
+        return await service.ask(parse_request(question), screen.take)
 
 
-def _settings(**given: Any) -> "Settings":
+def _load_settings(**given: Any) -> "Settings":
     from pydantic import ValidationError
 
     from claude_max_mcp.settings import Settings
@@ -251,29 +247,29 @@ def _settings(**given: Any) -> "Settings":
         raise typer.Exit(USAGE) from None
 
 
-def _url() -> str:
-    settings = _settings()
+def _find_url() -> str:
+    settings = _load_settings()
     return settings.url or f"http://127.0.0.1:{settings.port}/mcp"
 
 
-def _token() -> str | None:
-    from claude_max_mcp.front.tokens import with_token
+def _load_token() -> str | None:
+    from claude_max_mcp.front.tokens import load_token
 
-    token = _guarded(lambda: with_token(_settings())).token
+    token = _report_errors(lambda: load_token(_load_settings())).token
     return token.get_secret_value() if token else None
 
 
 def _run(job: Any) -> Any:
-    return _guarded(lambda: anyio.run(job))
+    return _report_errors(lambda: anyio.run(job))
 
 
-def _guarded(job: Any) -> Any:
+def _report_errors(job: Any) -> Any:
     """Run `job`; an error of ours is one sentence and an exit code, not a traceback."""
     try:
         return job()
     except ClaudeMaxError as error:
         complaints.print(error.message, markup=False, soft_wrap=True)
-        raise typer.Exit(exit_code(error.code)) from None
+        raise typer.Exit(to_exit_code(error.code)) from None
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
     except BrokenPipeError:

@@ -23,14 +23,14 @@ from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.settings import Settings, make_cli_environment
 from claude_max_mcp.standin import Failure, Recorded, Reply, StandIn, Text, usage_limit
 
 DEADLINE = 60.0
 """Seconds that the whole demo may take."""
 
 
-async def demo(out: Console) -> None:
+async def show_demo(out: Console) -> None:
     """Run the demo.
 
     Raises:
@@ -54,10 +54,10 @@ async def demo(out: Console) -> None:
                     "[bold]Stand-in: only the model.[/] Its answers are canned; nothing leaves this machine."
                 )
             )
-            await _one_answer(out, url)
-            await _streamed(out, url)
-            await _parallel(out, url)
-            await _typed_error(out, url)
+            await _show_answer(out, url)
+            await _show_stream(out, url)
+            await _show_parallel(out, url)
+            await _show_typed_error(out, url)
             out.print(
                 f"The CLI sent {len(standin.requests)} requests upstream, {len(standin.others)} of any other kind."
             )
@@ -77,53 +77,53 @@ async def _server(standin: StandIn) -> AsyncGenerator[tuple[str, Service]]:
     settings = Settings(port=0, upstream_url=standin.url, token=None, billing="subscription")
     listener = bind("127.0.0.1", 0)
     with TemporaryDirectory(prefix="claude-max-demo-") as home:
-        inherited = {k: v for k, v in cli_environment(settings).items() if not k.startswith("CLAUDE_")}
+        inherited = {k: v for k, v in make_cli_environment(settings).items() if not k.startswith("CLAUDE_")}
         environment = {**inherited, "HOME": home, "CLAUDE_CODE_OAUTH_TOKEN": "demo"}
         own = settings.model_copy(update={"state_dir": Path(home, "state")})
         async with Service.running(own, environment) as service, served(service, listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service
 
 
-async def _one_answer(out: Console, url: str) -> None:
-    agent = _agent(url)
+async def _show_answer(out: Console, url: str) -> None:
+    agent = _make_agent(url)
     began = perf_counter()
     result = await agent.run("What is the capital of France?")
-    out.print(f"[bold]1. One answer[/] ({_ms(began)})\n   {result.output}")
+    out.print(f"[bold]1. One answer[/] ({_measure_ms(began)})\n   {result.output}")
     usage = result.usage
     out.print(f"   answered by {result.response.model_name}: {usage.input_tokens} tokens in, {usage.output_tokens} out")
 
 
-async def _streamed(out: Console, url: str) -> None:
+async def _show_stream(out: Console, url: str) -> None:
     began = perf_counter()
     out.print("[bold]2. A streamed answer[/]\n   ", end="")
-    async with _agent(url).run_stream("Count to three, slowly.") as stream:
+    async with _make_agent(url).run_stream("Count to three, slowly.") as stream:
         pieces = 0
         async for piece in stream.stream_text(delta=True, debounce_by=None):
             pieces += 1
             out.print(piece, end="", markup=False, highlight=False)
-    out.print(f"\n   {pieces} pieces in {_ms(began)}")
+    out.print(f"\n   {pieces} pieces in {_measure_ms(began)}")
 
 
-async def _parallel(out: Console, url: str) -> None:
+async def _show_parallel(out: Console, url: str) -> None:
     began = perf_counter()
     answers: dict[int, str] = {}
 
     async def ask(number: int) -> None:
-        answers[number] = (await _agent(url).run(f"Task {number}: analyse this.")).output
+        answers[number] = (await _make_agent(url).run(f"Task {number}: analyse this.")).output
 
     async with anyio.create_task_group() as tasks:
         for number in (1, 2, 3):
             tasks.start_soon(ask, number)
-    out.print(f"[bold]3. Three agents in parallel[/] ({_ms(began)})")
+    out.print(f"[bold]3. Three agents in parallel[/] ({_measure_ms(began)})")
     for number, answer in sorted(answers.items()):
         out.print(f"   {number}: {answer}")
 
 
-async def _typed_error(out: Console, url: str) -> None:
+async def _show_typed_error(out: Console, url: str) -> None:
     from pydantic_ai.exceptions import ModelRateLimitError
 
     try:
-        await _agent(url).run("Run into the limit.")
+        await _make_agent(url).run("Run into the limit.")
     except ModelRateLimitError as error:
         out.print(f"[bold]4. A typed error[/]: {type(error).__name__}, retry after {error.retry_after} s")
     else:
@@ -131,7 +131,7 @@ async def _typed_error(out: Console, url: str) -> None:
         sys.exit(1)
 
 
-def _agent(url: str) -> "Agent[None, str]":
+def _make_agent(url: str) -> "Agent[None, str]":
     from pydantic_ai import Agent
 
     from pydantic_ai_claude_max import ClaudeMaxModel, ClaudeMaxProvider
@@ -139,5 +139,5 @@ def _agent(url: str) -> "Agent[None, str]":
     return Agent(ClaudeMaxModel("sonnet", provider=ClaudeMaxProvider(base_url=url)))
 
 
-def _ms(began: float) -> str:
+def _measure_ms(began: float) -> str:
     return f"{(perf_counter() - began) * 1000:.0f} ms"

@@ -1,10 +1,10 @@
 """Exit codes of the command line, by whose fault an error is.
 
-In: the code of an error, or how the server is. Out: a number that a script can choose by. The texts are those of
+In: the code of an error. Out: a number that a script can choose by. The texts are those of
 `--help`, and a test compares them with the README.
 """
 
-from claude_max_mcp.errors import AccountError, ClaudeMaxError, Code, RequestError, UpstreamError, error_class
+from claude_max_mcp.errors import AccountError, ClaudeMaxError, Code, RequestError, UpstreamError, find_error_class
 
 REQUEST, USAGE, ACCOUNT, LIMIT, UPSTREAM, SERVICE = range(1, 7)
 STOPPED = 130
@@ -25,8 +25,8 @@ MEANINGS = {
 FAMILIES: dict[type[ClaudeMaxError], int] = {RequestError: REQUEST, AccountError: ACCOUNT, UpstreamError: UPSTREAM}
 
 
-def exit_code(code: Code) -> int:
+def to_exit_code(code: Code) -> int:
     """The exit code of an error."""
     if code == "usage_limit":
         return LIMIT
-    return FAMILIES.get(error_class(code), SERVICE)
+    return FAMILIES.get(find_error_class(code), SERVICE)

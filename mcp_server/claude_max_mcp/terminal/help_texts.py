@@ -8,19 +8,19 @@ from claude_max_mcp.terminal.exit_codes import MEANINGS
 EXIT_CODES = ["", "Exit codes:", *(f"  {code}  {meaning}" for code, meaning in MEANINGS.items())]
 
 
-def _below(*examples: str, codes: bool = False) -> str:
+def _write_below(*examples: str, codes: bool = False) -> str:
     return "\n".join(["Examples:", *(f"  {example}" for example in examples), *(EXIT_CODES if codes else [])])
 
 
 PROGRAM = "Every command says more with --help, with examples: claude-max ask --help"
 
-SERVE = _below(
+SERVE = _write_below(
     "claude-max serve",
     "claude-max serve --offline --port 4711",
     "CLAUDE_MAX_TOKEN_FILE=token claude-max serve --host 0.0.0.0",
 )
 
-ASK = _below(
+ASK = _write_below(
     'claude-max ask "Explain quantum computing briefly"',
     'git diff | claude-max ask "Review this"',
     "claude-max ask < question.txt > answer.txt",
@@ -29,16 +29,16 @@ ASK = _below(
     codes=True,
 )
 
-STATUS = _below("claude-max status", "claude-max status --json", codes=True)
+STATUS = _write_below("claude-max status", "claude-max status --json", codes=True)
 
-DOCTOR = _below("claude-max doctor", "claude-max doctor --json")
+DOCTOR = _write_below("claude-max doctor", "claude-max doctor --json")
 
-CONNECT = _below(
+CONNECT = _write_below(
     "claude-max connect claude-code --write",
     "claude-max connect vscode --write   (.vscode/mcp.json of this folder)",
     "claude-max connect cursor   (prints it, and says where it belongs)",
 )
 
-LOGIN = _below("claude-max login", "claude-max login --token   (a token for a year, for a server)")
+LOGIN = _write_below("claude-max login", "claude-max login --token   (a token for a year, for a server)")
 
-DEMO = _below("claude-max demo")
+DEMO = _write_below("claude-max demo")

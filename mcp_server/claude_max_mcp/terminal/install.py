@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import cast
 
 from claude_max_mcp.claude.launch import find_cli
-from claude_max_mcp.errors import RequestError, ServiceError, invalid
+from claude_max_mcp.errors import InvalidRequest, RequestError, ServiceError
 from claude_max_mcp.front.connect import NAME, Client, Recipe
 from claude_max_mcp.messages import Json
-from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.settings import Settings, make_cli_environment
 
 SECONDS = 60.0
 """How long Claude Code's own command may take."""
@@ -38,17 +38,17 @@ def place(client: Client, recipe: Recipe, settings: Settings, *, secret: bool) -
         RequestError: the file cannot be read or written, or holds what cannot be merged.
         ServiceError: the CLI is missing or refuses.
     """
-    if (file := settings_file(client)) is not None:
+    if (file := find_settings_file(client)) is not None:
         done = write(file, recipe, secret=secret)
     else:
-        environment = cli_environment(settings)
+        environment = make_cli_environment(settings)
         on_path = shutil.which("claude", path=environment.get("PATH"))
         done = tell_claude_code(Path(on_path) if on_path else find_cli(settings.cli_path), recipe, environment)
     warning = "The token is in it: show it to nobody, and commit it nowhere." if secret else ""
     return " ".join(filter(None, (done, recipe.also, warning)))
 
 
-def settings_file(client: Client) -> Path | None:
+def find_settings_file(client: Client) -> Path | None:
     """Where a client reads its settings; None for Claude Code, which keeps its file itself."""
     match client:
         case "claude-code":
@@ -58,10 +58,10 @@ def settings_file(client: Client) -> Path | None:
         case "cursor":
             return Path.home() / ".cursor" / "mcp.json"
         case "claude-desktop":
-            return _desktop() / "claude_desktop_config.json"
+            return _find_desktop_folder() / "claude_desktop_config.json"
 
 
-def _desktop() -> Path:
+def _find_desktop_folder() -> Path:
     folders = {"darwin": "Library/Application Support/Claude", "win32": "AppData/Roaming/Claude"}
     return Path.home() / folders.get(sys.platform, ".config/Claude")
 
@@ -74,19 +74,19 @@ def write(file: Path, recipe: Recipe, *, secret: bool) -> str:
     """
     file = file.resolve()  # a link to where somebody keeps their settings stays one
     try:
-        there = _parsed(file)
-        wanted = merged(there or {}, json.loads(recipe.text))
+        there = _parse_file(file)
+        wanted = merge_settings(there or {}, json.loads(recipe.text))
         if wanted == there:
             return f"{file} has these settings already."
         file.parent.mkdir(parents=True, exist_ok=True)
-        kept = "" if there is None else f" What was there is in {_backup(file)}."
+        kept = "" if there is None else f" What was there is in {_back_up(file)}."
         _replace(file, json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", secret=secret)
     except OSError as error:
-        raise invalid(f"{file} cannot be written ({error.strerror}). Put the settings there by hand.") from None
+        raise InvalidRequest(f"{file} cannot be written ({error.strerror}). Put the settings there by hand.") from None
     return f"Written to {file}.{kept}"
 
 
-def merged(there: Json, wanted: Json) -> Json:
+def merge_settings(there: Json, wanted: Json) -> Json:
     """`there` with what is wanted put in: servers by name, questions by id.
 
     Raises:
@@ -96,39 +96,39 @@ def merged(there: Json, wanted: Json) -> Json:
     for key, value in wanted.items():
         earlier = there.get(key, type(value)())
         if type(earlier) is not type(value):
-            raise _unmergeable(f"its {key!r} is of another kind")
-        result[key] = earlier | value if key != "inputs" else _questions(earlier, value)
+            raise _refuse_merge(f"its {key!r} is of another kind")
+        result[key] = earlier | value if key != "inputs" else _merge_questions(earlier, value)
     return result
 
 
-def _questions(there: list[Json], wanted: list[Json]) -> list[Json]:
+def _merge_questions(there: list[Json], wanted: list[Json]) -> list[Json]:
     ids = {question["id"] for question in wanted}
     return [*(question for question in there if question.get("id") not in ids), *wanted]
 
 
-def _parsed(file: Path) -> Json | None:
+def _parse_file(file: Path) -> Json | None:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise _unmergeable(f"{file} is no text") from None
+        raise _refuse_merge(f"{file} is no text") from None
     if not text.strip():
         return {}
     try:
         value = json.loads(text)
     except ValueError:
-        raise _unmergeable(f"{file} is no plain JSON (a comment, or a comma too many)") from None
+        raise _refuse_merge(f"{file} is no plain JSON (a comment, or a comma too many)") from None
     if not isinstance(value, dict):
-        raise _unmergeable(f"{file} holds no JSON object")
+        raise _refuse_merge(f"{file} holds no JSON object")
     return cast("Json", value)
 
 
-def _unmergeable(why: str) -> RequestError:
-    return invalid(f"Nothing was written: {why}. Leave --write out, and put what is printed there by hand.")
+def _refuse_merge(why: str) -> RequestError:
+    return InvalidRequest(f"Nothing was written: {why}. Leave --write out, and put what is printed there by hand.")
 
 
-def _backup(file: Path) -> Path:
+def _back_up(file: Path) -> Path:
     names = (file.with_name(f"{file.name}.backup{number or ''}") for number in count())
     free = next(name for name in names if not name.exists())
     shutil.copy2(file, free)

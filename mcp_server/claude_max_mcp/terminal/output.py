@@ -1,16 +1,20 @@
 """Where an answer goes: standard output, as it comes or whole, and until it begins a spinner on standard error.
 
-In: pieces of text, and the result. Out: where standard output is a pipe or a file, exactly the answer; on a terminal,
+In: stream events, and the result. Out: where standard output is a pipe or a file, exactly the answer; on a terminal,
 control characters in it are made visible, so that no answer commands the terminal. If whoever reads closes the pipe,
 the question is cancelled.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 import anyio
 from rich.console import Console
+from rich.text import Text
 
+from claude_max_mcp.events import RetryNotice
+from claude_max_mcp.front.progress import describe_retry
 from claude_max_mcp.wire import AskResult
 
 VISIBLE = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | dict.fromkeys(
@@ -36,7 +40,7 @@ class Screen:
         self._spinner = notes.status("Claude is asked …") if spins else None
 
     async def follow(self, ask: Callable[["Screen"], Awaitable[AskResult]]) -> AskResult:
-        """The result of a question that tells `add` and `wait` how it goes.
+        """The result of a question that tells `take` how it goes.
 
         Raises:
             BrokenPipeError: standard output was closed, so the question was cancelled.
@@ -52,8 +56,17 @@ class Screen:
             if self.is_terminal:
                 self._end_line()
 
-    def add(self, text: str) -> None:
-        """Take a piece of the answer."""
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Show what a stream event adds to the answer, or why there is no answer yet."""
+        match event:
+            case {"type": "content_block_delta", "delta": {"text": str(text)}}:
+                self._add(text)
+            case {"type": "retry"} if self._spinner:
+                self._spinner.update(Text(describe_retry(cast("RetryNotice", event))))
+            case _:
+                pass
+
+    def _add(self, text: str) -> None:
         if not self._stream or not text:
             return
         self._stop_spinning()
@@ -62,11 +75,6 @@ class Screen:
         except BrokenPipeError:
             if self._scope:
                 self._scope.cancel()
-
-    def wait(self, notice: str) -> None:
-        """Say why there is nothing yet."""
-        if self._spinner:
-            self._spinner.update(notice)
 
     def show(self, result: AskResult) -> None:
         """Show what has not been shown, and end the line."""

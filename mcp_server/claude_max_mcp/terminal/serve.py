@@ -19,14 +19,14 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.errors import ServiceError, invalid
+from claude_max_mcp.errors import InvalidRequest, ServiceError
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
 from claude_max_mcp.front.mcp import make_mcp_server
-from claude_max_mcp.front.tokens import with_token
+from claude_max_mcp.front.tokens import load_token
 from claude_max_mcp.service.logs import log_request
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.settings import Settings, cli_environment
+from claude_max_mcp.settings import Settings, make_cli_environment
 from claude_max_mcp.terminal.stdio import claimed_stdin, lines
 
 GRACE = 2.0
@@ -43,7 +43,7 @@ def check_bind(settings: Settings) -> None:
         RequestError: `invalid_request`, what to set.
     """
     if not settings.loopback and settings.token is None:
-        raise invalid(
+        raise InvalidRequest(
             f"Listening on {settings.host} lets other machines in, so a token is needed. "
             "Set CLAUDE_MAX_TOKEN or CLAUDE_MAX_TOKEN_FILE, or listen on 127.0.0.1."
         )
@@ -73,7 +73,7 @@ async def serve(settings: Settings, transport: Literal["http", "stdio"], *, offl
 async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple[Settings, Mapping[str, str]]]:
     """Settings and the CLI's environment: as they are, or with a stand-in and a home of its own."""
     if not offline:
-        yield settings, cli_environment(settings)
+        yield settings, make_cli_environment(settings)
         return
     from claude_max_mcp.standin import StandIn, canned  # the serving path never needs it
 
@@ -82,13 +82,13 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
             standin.script(canned)
             own = {"upstream_url": standin.url, "billing": "subscription", "login_file": None}
             settings = settings.model_copy(update={**own, "state_dir": Path(home, "state")})
-            inherited = {k: v for k, v in cli_environment(settings).items() if not k.startswith("CLAUDE_")}
+            inherited = {k: v for k, v in make_cli_environment(settings).items() if not k.startswith("CLAUDE_")}
             yield settings, {**inherited, "HOME": home, "CLAUDE_CODE_OAUTH_TOKEN": OFFLINE_LOGIN}
 
 
 async def _serve_http(settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
-    new = settings.token_file if settings.token is None and not _exists(settings.token_file) else None
-    settings = with_token(settings, make=True)
+    new = settings.token_file if settings.token is None and not _is_there(settings.token_file) else None
+    settings = load_token(settings, make=True)
     check_bind(settings)
     try:
         listener = bind(settings.host, settings.port)
@@ -98,7 +98,7 @@ async def _serve_http(settings: Settings, environment: Mapping[str, str], *, off
             f"Port {settings.port} on {settings.host} cannot be used ({os.strerror(error.errno or 0)}). "
             "Stop what listens there, or choose another with --port or CLAUDE_MAX_PORT.",
         ) from None
-    url = f"http://{_printable(settings.host)}:{listener.getsockname()[1]}"
+    url = f"http://{_write_host(settings.host)}:{listener.getsockname()[1]}"
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with Service.running(settings, environment) as service, served(service, listener, grace=GRACE):
             service.journal.listen(log_request)
@@ -129,11 +129,11 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-def _exists(file: Path | None) -> bool:
+def _is_there(file: Path | None) -> bool:
     return file is not None and file.exists()
 
 
-def _printable(host: str) -> str:
+def _write_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

@@ -10,7 +10,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from claude_max_mcp.errors import Code
 from claude_max_mcp.wire import Auth, Health, RateLimit, Window
 
 COLOURS = {"healthy": "green", "degraded": "yellow", "unhealthy": "red"}
@@ -18,48 +17,39 @@ NAMES = {"five_hour": "5 hours", "seven_day": "7 days"}
 WIDTH = 24
 
 
-def gauges(health: Health, now: datetime) -> RenderableType:
-    """All that `health` says, line by line; `now` has a time zone, in which times are told."""
+def render_health(health: Health, now: datetime) -> RenderableType:
+    """All that `health` says, line by line; `now` has a time zone, in which times are shown."""
     processes = f"{health.pool.warm} ready, {health.pool.kept} kept, {health.pool.starting} starting"
     rows = {
         "claude": health.cli_version or "missing",
-        "login": _login(health.auth, now),
+        "login": _describe_login(health.auth, now),
         "paid by": (health.billed_to or "not known yet").replace("_", " "),
         "requests": f"{health.in_flight} running, {health.queued} waiting",
         "processes": processes,
-        "up for": _span(health.uptime),
+        "up for": _format_duration(health.uptime),
     }
-    if health.last_error and health.last_error.message != health.message:
+    if health.last_error and health.last_error.code != health.cause:
         rows["last error"] = f"{health.last_error.code}: {health.last_error.message}"
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         table.add_row(Text(name, "dim"), Text(value))
     state = Text.assemble((health.status, f"bold {COLOURS[health.status]}"), f": {health.message}")
-    return Group(state, table, usage(health.rate_limit, now))
+    return Group(state, table, render_usage(health.rate_limit, now))
 
 
-def failing(health: Health) -> Code | None:
-    """The error that keeps the server from being healthy; None if it is."""
-    if health.status == "healthy":
-        return None
-    if health.status == "unhealthy":
-        return "cli_missing"
-    if health.last_error and health.last_error.message == health.message:
-        return health.last_error.code
-    return "not_authenticated"
-
-
-def usage(limit: RateLimit | None, now: datetime) -> RenderableType:
+def render_usage(limit: RateLimit | None, now: datetime) -> RenderableType:
     """A bar for each usage window."""
     if limit is None or not limit.windows:
         return Text("How much of the limits is used is known after the first answer.", "dim")
     table = Table.grid(padding=(0, 2))
     for name, window in limit.windows.items():
-        table.add_row(Text(NAMES.get(name, name.replace("_", " ")), "dim"), *_gauge(window), _reset(window, now))
+        table.add_row(
+            Text(NAMES.get(name, name.replace("_", " ")), "dim"), *_render_window(window), _describe_reset(window, now)
+        )
     return table
 
 
-def _gauge(window: Window) -> tuple[RenderableType, str]:
+def _render_window(window: Window) -> tuple[RenderableType, str]:
     used = window.utilization
     if used is None:
         return "", "not known"
@@ -68,18 +58,20 @@ def _gauge(window: Window) -> tuple[RenderableType, str]:
     return bar, f"{used:.0%} used"
 
 
-def _reset(window: Window, now: datetime) -> str:
+def _describe_reset(window: Window, now: datetime) -> str:
     if window.resets_at is None:
         return ""
     left = window.resets_at - now.timestamp()
-    return f"until {_clock(window.resets_at, now)}" + (f", in {_span(left)}" if left > 0 else ", which is past")
+    return f"until {_format_time(window.resets_at, now)}" + (
+        f", in {_format_duration(left)}" if left > 0 else ", which is past"
+    )
 
 
-def _login(auth: Auth, now: datetime) -> str:
+def _describe_login(auth: Auth, now: datetime) -> str:
     how = f" ({auth.method})" if auth.method else ""
     match auth.state:
         case "proven" if auth.proven_at is not None:
-            return f"proven{how}: Claude answered at {_clock(auth.proven_at, now)}"
+            return f"proven{how}: Claude answered at {_format_time(auth.proven_at, now)}"
         case "configured":
             return f"configured{how}, not proven: only an answer proves it"
         case "none":
@@ -88,12 +80,12 @@ def _login(auth: Auth, now: datetime) -> str:
             return f"{state}{how}"
 
 
-def _clock(at: int, now: datetime) -> str:
+def _format_time(at: int, now: datetime) -> str:
     local = datetime.fromtimestamp(at, now.tzinfo)
     return local.strftime("%H:%M" if local.date() == now.date() else "%a %d %b %H:%M")
 
 
-def _span(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """A length of time in its two largest units."""
     minutes, rest = divmod(int(timedelta(seconds=seconds).total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)

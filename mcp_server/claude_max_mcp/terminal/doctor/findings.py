@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from claude_max_mcp.errors import ClaudeMaxError
+
 Level = Literal["ok", "warning", "problem"]
+
+Kind = Literal["server_answers", "no_server"]
+"""Findings that code has to recognise: a server of ours runs and lets us in; none runs, and the port is free."""
 
 
 @dataclass(frozen=True)
@@ -13,24 +18,17 @@ class Finding:
     Attributes:
         level: `problem` if requests fail because of it, `warning` if they may.
         what: what was found.
-        cure: what to do about it; None where nothing is to be done.
+        cure: what to do about it; None only where nothing is to be done.
+        kind: which finding it is, where code has to know.
     """
 
     level: Level
     what: str
     cure: str | None = None
+    kind: Kind | None = None
 
 
-def ok(what: str) -> Finding:
-    """All is well here."""
-    return Finding("ok", what)
-
-
-def warning(what: str, cure: str) -> Finding:
-    """Requests may fail, or do what is not wanted."""
-    return Finding("warning", what, cure)
-
-
-def problem(what: str, cure: str) -> Finding:
-    """Requests fail until this is cured."""
-    return Finding("problem", what, cure)
+def as_problem(error: ClaudeMaxError) -> Finding:
+    """An error as the finding of a problem, which is a phrase and no sentence."""
+    phrase = error.problem[:1].lower() + error.problem[1:].removesuffix(".")
+    return Finding("problem", phrase, error.advice)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from claude_max_mcp.claude.launch import PROCESS_MB
 from claude_max_mcp.settings import API_KEYS
-from claude_max_mcp.terminal.doctor.findings import Finding, ok, problem, warning
+from claude_max_mcp.terminal.doctor.findings import Finding
 
 MEMORY = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -21,7 +21,7 @@ MOST_READ = 64 * 1024
 """The most bytes of a `.env` file that are looked at."""
 
 
-def memory(processes: int, available: int | None) -> Finding | None:
+def check_memory(processes: int, available: int | None) -> Finding | None:
     """Whether `available` megabytes are room for as many processes; None where the system does not say."""
     if available is None:
         return None
@@ -29,15 +29,14 @@ def memory(processes: int, available: int | None) -> Finding | None:
     what = f"{available} MB of memory are available"
     cure = "Lower CLAUDE_MAX_CONCURRENCY and CLAUDE_MAX_WARM, or give more memory."
     if available < PROCESS_MB:
-        return problem(f"{what}, less than one claude process takes (some {PROCESS_MB} MB)", cure)
+        return Finding("problem", f"{what}, less than one claude process takes (some {PROCESS_MB} MB)", cure)
     if available < needed:
-        return warning(
-            f"{what}; the {processes} claude processes that may run and stand ready take some {needed}", cure
-        )
-    return ok(f"{what} for up to {processes} claude processes of some {PROCESS_MB} MB each")
+        processes_need = f"the {processes} claude processes that may run and stand ready take some {needed}"
+        return Finding("warning", f"{what}; {processes_need}", cure)
+    return Finding("ok", f"{what} for up to {processes} claude processes of some {PROCESS_MB} MB each")
 
 
-def available_mb(meminfo: Path = MEMORY, control_group: Path = CONTROL_GROUP) -> int | None:
+def read_available_mb(meminfo: Path = MEMORY, control_group: Path = CONTROL_GROUP) -> int | None:
     """Megabytes that new processes can have: the machine's, or what is left of a container's limit."""
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE)
@@ -45,10 +44,10 @@ def available_mb(meminfo: Path = MEMORY, control_group: Path = CONTROL_GROUP) ->
         return None
     if found is None:
         return None
-    return min(int(found[1]) // 1024, _left_to_container(control_group))
+    return min(int(found[1]) // 1024, _read_container_mb(control_group))
 
 
-def _left_to_container(folder: Path) -> int:
+def _read_container_mb(folder: Path) -> int:
     unlimited = 2**31
     try:
         limit, used = (folder / "memory.max").read_text().strip(), (folder / "memory.current").read_text().strip()
@@ -61,22 +60,23 @@ def _left_to_container(folder: Path) -> int:
     return max(0, int(limit) - int(used) + reclaimable) // MB
 
 
-def clock(cli: Path) -> Finding:
+def check_clock(cli: Path) -> Finding:
     """Whether the clock is plausible: not before the CLI was put here. A login's expiry is told by it."""
     now, put_here = time.time(), cli.stat().st_mtime
     if now < put_here:
-        return problem(
-            f"the clock says {_day(now)}, and the claude CLI was put here on {_day(put_here)}",
+        return Finding(
+            "problem",
+            f"the clock says {_format_day(now)}, and the claude CLI was put here on {_format_day(put_here)}",
             "Set the clock: with a wrong one logins look expired and TLS fails.",
         )
-    return ok(f"the clock is plausible ({_day(now)})")
+    return Finding("ok", f"the clock is plausible ({_format_day(now)})")
 
 
-def _day(seconds: float) -> str:
+def _format_day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def key_files(folder: Path) -> list[tuple[Path, str]]:
+def find_key_files(folder: Path) -> list[tuple[Path, str]]:
     """The `.env` file of a folder, once for the name of each API key that it sets."""
     file = folder / ".env"
     try:

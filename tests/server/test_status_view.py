@@ -4,18 +4,22 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from claude_max_mcp import standin as api
-from claude_max_mcp.terminal.status_view import failing, gauges
-from claude_max_mcp.wire import Health
-from tests.house import House, serving
+from claude_max_mcp.errors import AccountError, ServiceError
+from claude_max_mcp.terminal.exit_codes import to_exit_code
+from claude_max_mcp.terminal.status_view import render_health
+from claude_max_mcp.wire import ErrorInfo, Health
+from tests.house import PATH, serving
 from tests.server.program import run
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 EAST = timezone(timedelta(hours=2))
 HEALTH: dict[str, Any] = {
     "status": "healthy",
+    "cause": None,
     "claude_cli": "available",
     "workspace_root": None,
     "message": "Service ready",
@@ -38,7 +42,7 @@ def health(**changes: Any) -> Health:
 def shown(report: Health) -> str:
     console = Console(width=100, color_system=None)
     with console.capture() as captured:
-        console.print(gauges(report, NOON.astimezone(EAST)))
+        console.print(render_health(report, NOON.astimezone(EAST)))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -70,26 +74,30 @@ def test_pool_queue_and_where_the_login_is_known_from_are_told() -> None:
 
 
 def test_an_earlier_error_is_told_beside_the_state() -> None:
-    error = {"code": "timeout", "message": "It took [too] long.", "status": 504, "retryable": True}
-    assert "timeout: It took [too] long." in shown(health(last_error=error))
+    error = ErrorInfo.from_error(ServiceError("timeout", "It took [too] long.", "Ask for less."))
+    assert "timeout: It took [too] long. Ask for less." in shown(health(last_error=error))
 
 
-def test_what_keeps_the_server_from_being_healthy_is_an_error_of_the_family() -> None:
-    error = {"code": "usage_limit", "message": "Wait.", "status": 429, "retryable": True}
-    assert failing(health(last_error=error)) is None
-    assert failing(health(last_error=error, status="degraded", message="Wait.")) == "usage_limit"
-    assert failing(health(last_error=error, status="degraded", message="Log in.")) == "not_authenticated"
-    assert failing(health(status="unhealthy")) == "cli_missing"
+def test_an_error_that_is_the_cause_is_not_told_twice() -> None:
+    error = ErrorInfo.from_error(AccountError("usage_limit", "The limit is reached.", "Wait."))
+    text = shown(health(last_error=error, status="degraded", cause="usage_limit", message=error.message))
+    assert text.startswith("degraded: The limit is reached. Wait.") and "last error" not in text
 
 
-async def test_status_shows_a_reached_limit_and_exits_by_it(tmp_path: Path) -> None:
-    async with serving(warm=0) as house:
-        await reach_the_limit(house)
+STATES: dict[str, tuple[int, dict[str, Any]]] = {
+    "a limit is reached": (4, {}),
+    "nobody is logged in": (3, {"environment": {"PATH": PATH, "HOME": "/nonexistent"}}),
+    "there is no CLI": (6, {"cli_path": Path("/nonexistent/claude")}),
+}
+
+
+@pytest.mark.parametrize(("expected", "settings"), STATES.values(), ids=STATES.keys())
+async def test_status_exits_by_the_cause(tmp_path: Path, expected: int, settings: dict[str, Any]) -> None:
+    async with serving(warm=0, **settings) as house:
+        if not settings:
+            house.standin.enqueue(api.usage_limit())
+            assert (await house.ask(prompt="hello")).error
+        report = await house.service.health()
         code, out, err = await run(tmp_path, "status", CLAUDE_MAX_URL=house.url)
-    assert (code, err) == (4, "")
-    assert out.startswith("degraded: ") and "Traceback" not in out
-
-
-async def reach_the_limit(house: House) -> None:
-    house.standin.enqueue(api.usage_limit())
-    assert (await house.ask(prompt="hello")).error
+    assert report.cause and (code, err) == (expected, "") and expected == to_exit_code(report.cause)
+    assert out.startswith(f"{report.status}: ") and "Traceback" not in out
