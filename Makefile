@@ -40,9 +40,8 @@ test: $(READY) ## run the tests, but for those that have a command of their own:
 
 coverage: $(READY) ## run them and show which lines and branches they reach; fails below what pyproject.toml asks for
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PARALLEL)
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/coverage run -m pytest $(PARALLEL); status=$$?; \
+		$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 test-slow: $(READY) ## test the page in a browser (needs Chromium), replicas (nginx), the examples, the benchmarks
 	$(BIN)/pytest $(PARALLEL) tests/slow
