@@ -33,7 +33,7 @@ class Stamped(Text):
     words: int
     pace: float
 
-    def deltas(self) -> Iterator[Json]:
+    def make_deltas(self) -> Iterator[Json]:
         for number in range(self.words):
             # The stand-in waits `pace` seconds between taking a delta and sending it.
             yield {"type": "text_delta", "text": f"{number}@{monotonic() + self.pace:.4f} "}

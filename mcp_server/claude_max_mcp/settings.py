@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     queue: int = Field(default=32, ge=0)
     """Requests that wait beyond those; the next one is told `busy`."""
     warm: int = Field(default=2, ge=0)
-    """Blank CLI processes that stand ready, about 110 MB each."""
+    """Blank CLI processes that stand ready, about 120 MB each."""
     memory: int | None = Field(default=None, ge=1)
     """Megabytes that the CLI processes may take together; beyond it those that only wait for their caller go."""
     reuse: bool = True

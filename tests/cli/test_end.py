@@ -114,7 +114,7 @@ async def test_what_it_streams_is_what_upstream_sent(bare: Bare) -> None:
     async with bare.running() as worker:
         await initialize(worker)
         run = await ask(worker)
-    sent = list(reply.events("claude-sonnet-5-5"))
+    sent = list(reply.make_events("claude-sonnet-5-5"))
     sent[0]["message"]["id"] = run.events[0]["message"]["id"]  # each time the stand-in makes another
     assert run.events == sent
 

@@ -22,7 +22,7 @@ def write_transcript(messages: list[Json], model: str, folder: Path) -> Path:
 
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
-CALL = ToolUse("get_weather", {"city": "Paris"}, "toolu_1").block()
+CALL = ToolUse("get_weather", {"city": "Paris"}, "toolu_1").as_block()
 RETURNED = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 EARLIER = [

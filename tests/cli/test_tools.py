@@ -45,7 +45,7 @@ async def test_a_call_waits_and_its_result_goes_on_natively(bare: Bare) -> None:
         run = await heard(worker)
     assert run.result.result == "Sunny."
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "18 degrees"}]}
-    assert bare.arrived == [user("weather?"), assistant("Let me see.", use().block()), user(result)]
+    assert bare.arrived == [user("weather?"), assistant("Let me see.", use().as_block()), user(result)]
 
 
 async def test_a_call_names_the_tool_use_it_is_for_and_carries_its_input(bare: Bare) -> None:

@@ -101,7 +101,7 @@ async def test_agents_run_in_parallel(house: House) -> None:
     house.standin.script(lambda request: Reply(content=(Text(request.last_text),), hold=gate))
 
     async def open_the_gate_once_all_are_running() -> None:
-        await house.standin.arrived(3)
+        await house.standin.wait_for_request(3)
         gate.set()
 
     with anyio.fail_after(60):
@@ -222,7 +222,7 @@ async def test_cancelling_an_agent_closes_the_request_upstream(house: House, mod
     house.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
     with anyio.fail_after(60):
         run = asyncio.create_task(Agent(model).run("hello"))
-        request = await house.standin.arrived()
+        request = await house.standin.wait_for_request()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run

@@ -74,7 +74,7 @@ async def test_cancelling_a_run_closes_the_request_upstream(own_standin: StandIn
     own_standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event(), hold_after=1))
     with anyio.fail_after(60):
         run = asyncio.create_task(Agent(model).run("hello"))
-        request = await own_standin.arrived()
+        request = await own_standin.wait_for_request()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run

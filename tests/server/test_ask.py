@@ -42,7 +42,7 @@ async def test_thinking_comes_back_with_its_signature(house: House) -> None:
     house.standin.enqueue(Reply(content=content))
     result = await house.ask(prompt="hello", thinking={"type": "adaptive"})
     assert result.response == "Yes."
-    assert result.message and result.message["content"] == [block.block() for block in content]
+    assert result.message and result.message["content"] == [block.as_block() for block in content]
 
 
 @pytest.mark.parametrize(

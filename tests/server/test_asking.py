@@ -188,7 +188,7 @@ async def test_a_person_sees_a_spinner_until_the_answer_begins_and_then_how_to_g
     house.standin.enqueue(Reply(content=(Text("safe\x1b[2J\x07"),), hold=hold))
     async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
         assert "safe" not in await terminal.shows("Claude is asked")
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
         hold.set()
         shown = await terminal.shows("To go on: claude-max ask --session ")
         assert "safe␛[2J␇\r\n" in shown, "an answer does not command the terminal"
@@ -205,7 +205,7 @@ async def test_ctrl_c_cancels_upstream_and_exits_with_130(house: House, tmp_path
     house.standin.enqueue(Reply(content=(Text("one two three"),), hold=anyio.Event(), hold_after=1))
     async with in_a_terminal(tmp_path, "ask", "hello", CLAUDE_MAX_URL=house.url) as terminal:
         with anyio.fail_after(60):
-            request = await house.standin.arrived()
+            request = await house.standin.wait_for_request()
             await terminal.shows("\x1b[?25h")
             terminal.process.send_signal(signal.SIGINT)
             assert await terminal.ended() == 130

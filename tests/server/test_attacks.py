@@ -205,7 +205,7 @@ async def test_two_who_use_the_same_request_id_each_get_their_own_answer(house: 
         tasks.start_soon(ask, one, "mine")
         tasks.start_soon(ask, other, "yours")
         with anyio.fail_after(60):
-            await house.standin.arrived(2)
+            await house.standin.wait_for_request(2)
         both.set()
     assert answers == {"mine": "to mine", "yours": "to yours"}
 
@@ -224,7 +224,7 @@ async def test_one_who_repeats_a_request_id_at_once_gets_both_answers(house: Hou
         for prompt in ("mine", "yours"):
             tasks.start_soon(partial(ask, client, prompt))
         with anyio.fail_after(60):
-            await house.standin.arrived(2)
+            await house.standin.wait_for_request(2)
         both.set()
     assert sorted(answers) == [(1, "to mine"), (1, "to yours")]
 

@@ -57,7 +57,7 @@ async def no_process_is_leased(house: House) -> None:
 
 async def cancelled_midway(house: House, client: Client) -> Recorded:
     async with beside(partial(client.call_tool, "ask_claude", {"prompt": "hello"})):
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -75,7 +75,7 @@ async def cancel_by_notification(house: House) -> Recorded:
 
 async def hung_up(house: House, post: Callable[[], Coroutine[Any, Any, object]]) -> Recorded:
     async with beside(post):
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -109,7 +109,7 @@ async def leave_the_client(house: House) -> Recorded:
 
     async with anyio.create_task_group() as tasks, Client(house.url, mode=MODERN) as client:
         tasks.start_soon(call, client)
-        await house.standin.arrived()
+        await house.standin.wait_for_request()
     return house.standin.requests[-1]
 
 
@@ -158,7 +158,7 @@ async def test_upstream_closes_within_a_quarter_of_a_second_of_the_cancellation(
             with anyio.fail_after(60):
                 call = partial(client.call_tool, "ask_claude", {"prompt": "hello"})
                 async with beside(call):
-                    request = await house.standin.arrived(count)
+                    request = await house.standin.wait_for_request(count)
                     cancelled_at = monotonic()
                 delays.append(await closed(request) - cancelled_at)
     assert median(delays) <= UPSTREAM_CLOSES_WITHIN, delays
@@ -176,7 +176,7 @@ async def test_a_stopping_server_tells_its_callers_and_leaves_no_process(own_sta
                     results.append(await house.ask(prompt="hello"))
 
                 tasks.start_soon(call)
-                request = await own_standin.arrived()
+                request = await own_standin.wait_for_request()
             await closed(request)
     assert [result.error.code for result in results if result.error] == ["cancelled"]
     assert children(os.getpid()) - before == set()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from claude_max_mcp.standin import canned
+from claude_max_mcp.standin import make_canned_reply
 from tests.house import House
 
 SCHEMA: dict[str, Any] = {
@@ -24,7 +24,7 @@ SCHEMA: dict[str, Any] = {
 
 
 async def test_offline_the_output_fits_the_schema_and_each_tool_is_called_once(house: House) -> None:
-    house.standin.script(canned)
+    house.standin.script(make_canned_reply)
     result = await house.ask(prompt="Plan a trip.", output_schema=SCHEMA)
     assert result.structured_output == {"stops": [{"by": "train", "nights": 3}] * 2, "note": "stand"}
     messages: list[dict[str, Any]] = [{"role": "user", "content": "Go."}]

@@ -121,7 +121,7 @@ async def test_two_callers_with_the_same_history_each_get_their_own(house: House
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(go_on, "one")
             tasks.start_soon(go_on, "two")
-            await house.standin.arrived(3)
+            await house.standin.wait_for_request(3)
             gate.set()
     assert "one" in results["one"].response and "two" in results["two"].response
     assert session(house, 1) != session(house, 2)

@@ -237,13 +237,13 @@ async def test_a_server_that_is_degraded_says_what_to_do(tmp_path: Path) -> None
 
 def test_memory_is_what_the_machine_has_or_what_is_left_of_a_containers_limit(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n")
-    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2048
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2147
     for name, content in {"memory.max": "1073741824", "memory.current": "536870912"}.items():
         (tmp_path / name).write_text(f"{content}\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 104857600\n")
-    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 612
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 641
     (tmp_path / "memory.max").write_text("max\n")
-    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2048
+    assert read_available_mb(tmp_path / "meminfo", tmp_path) == 2147
     assert read_available_mb(tmp_path / "nowhere", tmp_path) is None
 
 

@@ -157,7 +157,7 @@ async def test_an_answer_of_thinking_alone_is_handed_over_as_it_is(
 ) -> None:
     only(house, Reply(content=(block,)))
     result = await house.ask(prompt="hello")
-    assert result.message and result.message["content"] == [block.block()]
+    assert result.message and result.message["content"] == [block.as_block()]
     await nothing_more_was_answered(house)
 
 

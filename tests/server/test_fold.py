@@ -41,21 +41,21 @@ REPLIES = {
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
 def test_the_whole_message_is_the_one_that_was_not_streamed(reply: Reply) -> None:
-    fold = built(list(reply.events("claude-sonnet-5-5")))
+    fold = built(list(reply.make_events("claude-sonnet-5-5")))
     assert fold.complete
-    assert fold.message == {**reply.message("claude-sonnet-5-5"), "id": IsStr(regex="msg_.+")}
+    assert fold.message == {**reply.make_message("claude-sonnet-5-5"), "id": IsStr(regex="msg_.+")}
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
 def test_a_message_is_incomplete_until_its_last_event(reply: Reply) -> None:
-    events = list(reply.events("claude-sonnet-5-5"))
+    events = list(reply.make_events("claude-sonnet-5-5"))
     for count in range(len(events)):
         assert not built(events[:count]).complete
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES.keys())
 def test_the_events_are_left_as_they_were(reply: Reply) -> None:
-    events = list(reply.events("claude-sonnet-5-5"))
+    events = list(reply.make_events("claude-sonnet-5-5"))
     before = deepcopy(events)
     built(events)
     assert events == before
@@ -63,7 +63,7 @@ def test_the_events_are_left_as_they_were(reply: Reply) -> None:
 
 def test_the_text_is_that_of_all_text_blocks_and_of_no_other() -> None:
     reply = Reply(content=(Thinking("not this"), Text("one "), ToolUse("nor", {"text": "this"}), Text("two")))
-    assert built(list(reply.events("m"))).text == "one two"
+    assert built(list(reply.make_events("m"))).text == "one two"
 
 
 def test_before_the_first_event_there_is_nothing() -> None:
@@ -72,31 +72,31 @@ def test_before_the_first_event_there_is_nothing() -> None:
 
 
 def test_a_stop_without_a_reason_completes_nothing() -> None:
-    events = [event for event in Reply().events("m") if event["type"] != "message_delta"]
+    events = [event for event in Reply().make_events("m") if event["type"] != "message_delta"]
     fold = built(events)
     assert (fold.complete, fold.stop_reason) == (False, None)
 
 
 def test_a_message_that_broke_off_before_it_said_anything_is_begun_anew() -> None:
-    lost = list(Reply(content=(Text("lost"),)).events("m"))[:2]
+    lost = list(Reply(content=(Text("lost"),)).make_events("m"))[:2]
     reply = Reply(content=(Text("kept"),))
     fold = Fold()
-    shown = [event for part in [*lost, *reply.events("m")] for event in fold.add(cast("Event", part))]
+    shown = [event for part in [*lost, *reply.make_events("m")] for event in fold.add(cast("Event", part))]
     assert (fold.text, fold.complete) == ("kept", True)
-    assert [event["type"] for event in shown] == [event["type"] for event in reply.events("m")]
+    assert [event["type"] for event in shown] == [event["type"] for event in reply.make_events("m")]
     assert fold.message["usage"] == reply.usage
 
 
 def test_a_message_cannot_begin_where_a_part_of_another_was_shown() -> None:
-    fold = built(list(Reply(content=(Text("lost"),)).events("m"))[:-2])
+    fold = built(list(Reply(content=(Text("lost"),)).make_events("m"))[:-2])
     assert fold.partly_shown
     with pytest.raises(ValueError, match="in the middle"):
-        fold.add(cast("Event", next(iter(Reply().events("m")))))
+        fold.add(cast("Event", next(iter(Reply().make_events("m")))))
 
 
 def test_arguments_that_were_cut_short_are_kept_as_far_as_they_came() -> None:
     call = ToolUse("look", {"at": "this", "long": "text"})
-    start, begin, delta, stop, end, last = Reply(content=(call,), stop_reason="max_tokens").events("m")
+    start, begin, delta, stop, end, last = Reply(content=(call,), stop_reason="max_tokens").make_events("m")
     delta["delta"]["partial_json"] = '{"at": "this", "lon'
     (block,) = built([start, begin, delta, stop, end, last]).message["content"]
     assert block["input"] == {"at": "this"}
@@ -104,16 +104,16 @@ def test_arguments_that_were_cut_short_are_kept_as_far_as_they_came() -> None:
 
 def test_the_arguments_of_a_call_may_come_in_any_pieces() -> None:
     call = ToolUse("look", {"at": 'é \\ "quoted"', "deep": {"er": [1, 2]}})
-    (delta,) = call.deltas()
-    start, *_, stop, end, last = Reply(content=(call,)).events("m")
+    (delta,) = call.make_deltas()
+    start, *_, stop, end, last = Reply(content=(call,)).make_events("m")
     begin = {"type": "content_block_start", "index": 0, "content_block": call.start()}
     pieces = [{**delta, "partial_json": letter} for letter in ["", *delta["partial_json"], ""]]
     deltas = [{"type": "content_block_delta", "index": 0, "delta": piece} for piece in pieces]
-    assert built([start, begin, *deltas, stop, end, last]).message["content"] == [call.block()]
+    assert built([start, begin, *deltas, stop, end, last]).message["content"] == [call.as_block()]
 
 
 def test_citations_are_collected_in_order() -> None:
-    start, begin, *_, stop, end, last = Reply(content=(Text("said"),)).events("m")
+    start, begin, *_, stop, end, last = Reply(content=(Text("said"),)).make_events("m")
     deltas = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {"cited_text": t}}}
         for t in ("first", "second")
@@ -123,7 +123,7 @@ def test_citations_are_collected_in_order() -> None:
 
 
 def test_the_last_word_on_usage_and_the_stop_sequence_counts() -> None:
-    *events, end, last = Reply().events("m")
+    *events, end, last = Reply().make_events("m")
     end = {**end, "delta": {"stop_reason": "stop_sequence", "stop_sequence": "END"}, "usage": {"output_tokens": 99}}
     message = built([*events, end, last]).message
     assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "END")
@@ -131,7 +131,7 @@ def test_the_last_word_on_usage_and_the_stop_sequence_counts() -> None:
 
 
 def test_events_and_deltas_of_a_later_api_change_nothing() -> None:
-    start, begin, *rest = Reply(content=(Text("as ever"),)).events("m")
+    start, begin, *rest = Reply(content=(Text("as ever"),)).make_events("m")
     unknown = [
         {"type": "ping"},
         {"type": "weather", "temperature": 21},

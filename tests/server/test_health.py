@@ -94,7 +94,7 @@ async def test_health_is_answered_while_every_place_is_taken(own_standin: StandI
         serving(own_standin, environment=environment, warm=0, concurrency=1, queue=1) as house,
         beside(partial(house.ask, prompt="first"), partial(house.ask, prompt="second")),
     ):
-        await own_standin.arrived()
+        await own_standin.wait_for_request()
         health = await _once_queued(house)
         third = await house.ask(prompt="third")
     assert (health.in_flight, health.queued) == (1, 1)

@@ -132,7 +132,7 @@ async def test_a_timeout_is_a_gateway_timeout(house: House) -> None:
         ('{"prompt": 7}', "prompt"),
         ('{"prompt": ""}', "empty"),
         ('{"prompt": "a", "timeout": -1}', "timeout"),
-        ('{"prompt": "a", "timeout": NaN}', "timeout"),
+        ('{"prompt": "a", "timeout": NaN}', "column 28"),
         ('{"prompt": "a", "model": "two words"}', "model"),
         ('{"prompt": "\\ud800"}', "JSON"),
         ('{"prompt": "\\u0000"}', "NUL"),
@@ -172,7 +172,7 @@ async def test_closing_the_connection_ends_the_request_upstream(house: House) ->
     house.standin.script(lambda request: Reply(hold=anyio.Event()))
     with anyio.fail_after(60):
         async with beside(partial(post, house, {"prompt": "hello"})):
-            upstream = await house.standin.arrived()
+            upstream = await house.standin.wait_for_request()
         await upstream.closed_early.wait()
         house.standin.reset()
         status, *_ = await post(house, {"prompt": "and on it goes"})

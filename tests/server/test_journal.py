@@ -36,7 +36,7 @@ async def test_a_request_whose_caller_goes_away_is_there_as_cancelled(own_standi
         with anyio.fail_after(60):
             async with Client(house.url, mode=MODERN) as client:
                 tasks.start_soon(client.call_tool, "ask_claude", {"prompt": "hello"})
-                await own_standin.arrived()
+                await own_standin.wait_for_request()
                 tasks.cancel_scope.cancel()
     assert [entry.outcome for entry in house.service.journal.entries] == ["cancelled"]
 

@@ -315,7 +315,7 @@ async def test_health_answers_while_calls_are_running(house: House, mode: str) -
         async with Client(house.url, mode=mode) as client, anyio.create_task_group() as tasks:
             for number in range(2):
                 tasks.start_soon(client.call_tool, "ask_claude", {"prompt": f"{number}"})
-            await house.standin.arrived(2)
+            await house.standin.wait_for_request(2)
             result = await client.call_tool("health", {})
             assert Health.model_validate(result.structured_content).in_flight == 2
             hold.set()

@@ -46,7 +46,7 @@ async def test_the_answer_is_the_message_that_claude_gave(house: House) -> None:
     house.standin.enqueue(reply)
     answer = await post(house, {**ASK, "tools": [WEATHER]})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert told(answer.json()) == told(reply.message("claude-sonnet-5-5"))
+    assert told(answer.json()) == told(reply.make_message("claude-sonnet-5-5"))
 
 
 async def test_a_stream_is_the_events_that_claude_sent(house: House) -> None:
@@ -57,7 +57,7 @@ async def test_a_stream_is_the_events_that_claude_sent(house: House) -> None:
     frames = [frame.split("\n") for frame in answer.text.removesuffix("\n\n").split("\n\n")]
     events = [json.loads(data.removeprefix("data: ")) for _, data in frames]
     assert [name for name, _ in frames] == [f"event: {event['type']}" for event in events]
-    expected = list(reply.events("claude-sonnet-5-5"))
+    expected = list(reply.make_events("claude-sonnet-5-5"))
     for start in (events[0], expected[0]):
         del start["message"]["id"]
     assert events == expected
@@ -273,7 +273,7 @@ async def closing_the_stream(claude: AsyncAnthropic) -> None:
 
 async def _hang_up(standin: StandIn, asking: Callable[[], Coroutine[Any, Any, object]]) -> None:
     async with beside(asking):
-        await standin.arrived()
+        await standin.wait_for_request()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "before the first event"])

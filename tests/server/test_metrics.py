@@ -66,7 +66,7 @@ async def test_what_runs_and_what_waits_is_read_at_the_moment_of_looking(own_sta
     async with serving(own_standin, warm=0, concurrency=1) as house:
         with anyio.fail_after(60):
             async with beside(lambda: house.ask(prompt="one"), lambda: house.ask(prompt="two")):
-                await own_standin.arrived()
+                await own_standin.wait_for_request()
                 while not (seen := await scraped(house))["claude_max_queued"]:
                     await anyio.lowlevel.checkpoint()
     assert (seen["claude_max_in_flight"], seen["claude_max_queued"]) == (1, 1)

@@ -115,7 +115,7 @@ async def test_no_second_holds_more_messages_than_are_allowed(stream: Literal["t
 @in_virtual_time
 async def test_no_second_holds_more_even_when_nothing_can_be_joined(every: float) -> None:
     blocks = [Text(f"block {number}") for number in range(60)]
-    events = list(Reply(content=blocks).events("sonnet"))
+    events = list(Reply(content=blocks).make_events("sonnet"))
     sent = await report(events, every=every)
     assert sent.most_in_a_second() == MOST_PER_SECOND
     assert len([event for event in sent.events if event["type"] == "content_block_start"]) == 60
@@ -126,7 +126,7 @@ async def test_no_second_holds_more_even_when_nothing_can_be_joined(every: float
 async def test_at_any_pace_nothing_is_lost_and_no_second_holds_too_many(seed: int) -> None:
     random = Random(seed)
     blocks = [random.choice([Text("some words of text"), Thinking("a thought"), ToolUse("t")]) for _ in range(8)]
-    events = one_by_one(Reply(content=blocks).events("sonnet"))
+    events = one_by_one(Reply(content=blocks).make_events("sonnet"))
     sent = await report(events, every=random)
     assert sent.most_in_a_second() <= MOST_PER_SECOND
     assert told(sent.events) == told(events)
@@ -135,7 +135,7 @@ async def test_at_any_pace_nothing_is_lost_and_no_second_holds_too_many(seed: in
 @in_virtual_time
 async def test_every_event_that_is_not_a_delta_arrives_as_it_was_and_where_it_was() -> None:
     content = (Thinking("hm"), RedactedThinking(), Text("one two three"), ToolUse("look", {"at": "this"}), Text("four"))
-    events = one_by_one(Reply(content=content).events("sonnet"))
+    events = one_by_one(Reply(content=content).make_events("sonnet"))
     sent = await report(events)
 
     def shape(stream: list[Json]) -> list[Json]:
@@ -150,7 +150,7 @@ async def test_every_event_that_is_not_a_delta_arrives_as_it_was_and_where_it_wa
 @in_virtual_time
 async def test_in_text_the_messages_together_are_the_answer() -> None:
     text = "Every word, and\nevery  blank — 😀."
-    events = one_by_one(Reply(content=(Thinking("not shown"), Text(text), ToolUse("nor this"))).events("sonnet"))
+    events = one_by_one(Reply(content=(Thinking("not shown"), Text(text), ToolUse("nor this"))).make_events("sonnet"))
     sent = await report(events, "text", every=0.01)
     assert "".join(sent.messages) == text
 

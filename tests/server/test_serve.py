@@ -80,7 +80,7 @@ async def test_a_signal_in_the_midst_of_a_request_ends_both(tmp_path: Path, own_
     async with serving(tmp_path, **upstream(own_standin)) as server, anyio.create_task_group() as tasks:
         tasks.start_soon(ask, server.url)
         with anyio.fail_after(60):
-            request = await own_standin.arrived()
+            request = await own_standin.wait_for_request()
         pids = await cli_processes(server)
         server.process.terminate()
         assert await server.ended() == 0
@@ -101,7 +101,7 @@ async def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path, own_sta
 
         async with beside(ask):
             with anyio.fail_after(60):
-                await own_standin.arrived()
+                await own_standin.wait_for_request()
             pids = await cli_processes(server)
             os.kill(server.process.pid, signal.SIGKILL)
             assert await server.ended() == -signal.SIGKILL

@@ -49,7 +49,7 @@ async def test_without_stream_the_answer_is_a_message(own_standin: StandIn) -> N
     own_standin.enqueue(reply)
     answered = await post(own_standin)
     assert answered.headers["content-type"] == "application/json"
-    assert answered.json() == {**reply.message("claude-sonnet-5-5"), "id": IsStr()}
+    assert answered.json() == {**reply.make_message("claude-sonnet-5-5"), "id": IsStr()}
     assert answered.json()["stop_reason"] == "tool_use"
 
 
@@ -187,7 +187,7 @@ async def test_a_client_that_goes_away_early_is_noticed(own_standin: StandIn) ->
     own_standin.enqueue(Reply(hold=anyio.Event()))
     with anyio.fail_after(60):
         async with beside(partial(post, own_standin, stream=True)):
-            await own_standin.arrived()
+            await own_standin.wait_for_request()
         (record,) = own_standin.requests
         await record.closed_early.wait()
     (record,) = own_standin.requests
@@ -206,4 +206,4 @@ async def test_one_can_wait_for_the_next_request_to_arrive(own_standin: StandIn)
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(post, own_standin)
-            assert await own_standin.arrived(3) is own_standin.requests[2]
+            assert await own_standin.wait_for_request(3) is own_standin.requests[2]

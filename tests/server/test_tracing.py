@@ -197,7 +197,7 @@ async def test_a_request_whose_caller_goes_away_has_its_span(traced: House, span
     traced.standin.script(lambda _: Reply(content=(Text("one two"),), hold=anyio.Event()))
     with anyio.fail_after(60):
         async with beside(partial(traced.ask, prompt="hello")):
-            upstream = await traced.standin.arrived()
+            upstream = await traced.standin.wait_for_request()
         await upstream.closed_early.wait()
         while not chats(spans):
             await anyio.lowlevel.checkpoint()

@@ -207,7 +207,7 @@ async def test_who_cancels_through_nginx_closes_the_request_upstream(pair: Pair,
     agent = Agent(ClaudeMaxModel("sonnet", provider=provider))
     with anyio.fail_after(10):  # later, the server itself would notice, as it writes every 15 s
         async with beside(partial(agent.run, "hello")):
-            request = await pair.standin.arrived()
+            request = await pair.standin.wait_for_request()
         await request.closed_early.wait()
 
 
@@ -216,7 +216,7 @@ async def test_who_hangs_up_on_nginx_closes_the_request_upstream(pair: Pair) -> 
     with anyio.fail_after(60):
         async with httpx2.AsyncClient(base_url=pair.root, timeout=30) as http:
             async with beside(partial(http.post, "/claude", json={"prompt": "hello"})):
-                request = await pair.standin.arrived()
+                request = await pair.standin.wait_for_request()
             await request.closed_early.wait()
 
 
@@ -256,7 +256,7 @@ async def test_a_request_that_a_server_died_with_is_not_made_again_at_the_other(
     own_pair.standin.script(lambda _: Reply(hold=anyio.Event()))
 
     async def kill_who_has_it() -> None:
-        request = await own_pair.standin.arrived()
+        request = await own_pair.standin.wait_for_request()
         own_pair.standin.script(lambda request: Reply(content=(Text(request.last_text),)))
         await own_pair.kill(by(request))
 

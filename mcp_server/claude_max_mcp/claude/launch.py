@@ -69,6 +69,9 @@ collected when memory is wanted, and not every second too: 35 to 45 % of the CPU
 TESTED_VERSION = "2.1.330"
 """The CLI whose behaviour the tests record: the one in the wheel that `pyproject.toml` pins."""
 
+MB = 1_000_000
+"""Bytes of a megabyte, wherever this project counts in them."""
+
 PROCESS_MB = 120
 """Megabytes that a process takes for itself."""
 

@@ -12,7 +12,7 @@ from functools import partial
 
 import anyio
 
-from claude_max_mcp.claude.launch import Launch
+from claude_max_mcp.claude.launch import MB, Launch
 from claude_max_mcp.claude.worker import running_worker
 from claude_max_mcp.engine.account import UNPROVEN_BY, AccountState, as_rate_limit
 from claude_max_mcp.engine.conversation import Conversation
@@ -75,7 +75,7 @@ class Conversations:
         self._idle = IdleConversations(
             most=concurrency,
             park_seconds=park_seconds,
-            memory=memory * 1_000_000 if memory else None,
+            memory=memory * MB if memory else None,
             workers=lambda: self._pool.workers,
             reuse=reuse,
         )

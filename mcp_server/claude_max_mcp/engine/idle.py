@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from claude_max_mcp.background import beside
-from claude_max_mcp.claude.launch import PROCESS_MB
+from claude_max_mcp.claude.launch import MB, PROCESS_MB
 from claude_max_mcp.claude.worker import Worker
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.messages import Message
@@ -128,7 +128,7 @@ class IdleConversations:
         """
         if not self._reuse:
             return None
-        full = len(self._order) >= self._most or self._measure_excess(PROCESS_MB * 1_000_000) > 0
+        full = len(self._order) >= self._most or self._measure_excess(PROCESS_MB * MB) > 0
         for entry in islice(self._order, None if pressed else int(full)):
             conversation = entry.conversation
             if conversation.options.key == options_key and conversation.can_rewind and conversation.worker.alive:

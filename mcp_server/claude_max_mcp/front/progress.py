@@ -48,6 +48,9 @@ class Progress:
         self._last_message = anyio.current_time()
         self._count = 0
 
+    def __repr__(self) -> str:
+        return f"<Progress sent={self._count} pending={len(self._pending)}{' finished' if self._finished else ''}>"
+
     def add(self, event: Mapping[str, Any]) -> None:
         """Take an event. It may be joined to the one before it."""
         if self._is_for_people and as_text(event) is None:

@@ -68,6 +68,9 @@ class Service:
         self.metrics = Metrics(self.journal, self.report, lambda: talks.pool_history, lambda: talks.reused)
         """The same and more, for Prometheus."""
 
+    def __repr__(self) -> str:
+        return f"<Service {self.report().status} {self._conversations!r}>"
+
     @classmethod
     @asynccontextmanager
     async def running(

@@ -5,7 +5,7 @@ does not know this server; tests, benchmarks, `claude-max demo` and `--offline` 
 """
 
 from claude_max_mcp.standin.api import Recorded, StandIn
-from claude_max_mcp.standin.canned import canned
+from claude_max_mcp.standin.canned import make_canned_reply
 from claude_max_mcp.standin.failures import (
     Failure,
     account_blocked,
@@ -34,10 +34,10 @@ __all__ = [
     "ToolUse",
     "account_blocked",
     "authentication_failed",
-    "canned",
     "credit_too_low",
     "echo",
     "invalid_request",
+    "make_canned_reply",
     "model_not_found",
     "overloaded",
     "prompt_too_long",

@@ -101,7 +101,7 @@ class StandIn:
         """Answer every request that nothing is queued for with `answer(request)`."""
         self._script = answer
 
-    async def arrived(self, count: int = 1) -> Recorded:
+    async def wait_for_request(self, count: int = 1) -> Recorded:
         """Wait until `count` requests have arrived in all; the last of these is returned."""
         while len(self.requests) < count:
             await self._arrival.wait()
@@ -127,19 +127,19 @@ class StandIn:
 
     async def _play(self, answer: Answer, record: Recorded, send: Send) -> None:
         if isinstance(answer, Failure):
-            await _send_json(send, answer.status, answer.body(), answer.headers)
+            await _send_json(send, answer.status, answer.make_body(), answer.headers)
             return
         await anyio.sleep(answer.first_after)
         model = record.body["model"]
         if not record.body.get("stream"):
-            await _send_json(send, 200, answer.message(model), answer.headers)
+            await _send_json(send, 200, answer.make_message(model), answer.headers)
             return
         await _start(send, 200, "text/event-stream", {**self._make_headers(), **answer.headers})
         if answer.garbage is not None:
             await _write(send, answer.garbage, more=False)
             return
         sent = 0
-        for event in answer.events(model):
+        for event in answer.make_events(model):
             if event["type"] == "content_block_delta":
                 if answer.hold is not None and sent == answer.hold_after:
                     await answer.hold.wait()

@@ -15,7 +15,7 @@ OUTPUT = "StructuredOutput"
 """The CLI's own tool for output that fits a schema."""
 
 
-def canned(request: Recorded) -> Reply:
+def make_canned_reply(request: Recorded) -> Reply:
     """The reply to a request: it never calls a tool twice in a row."""
     tools: list[Json] = request.body.get("tools", [])
     returned = any(block["type"] == "tool_result" for block in request.last_blocks)

@@ -19,7 +19,7 @@ class Failure:
     message: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def body(self) -> dict[str, Any]:
+    def make_body(self) -> dict[str, Any]:
         return {"type": "error", "error": {"type": self.kind, "message": self.message}}
 
 

@@ -33,11 +33,11 @@ class Text:
     def start(self) -> Json:
         return {"type": "text", "text": ""}
 
-    def deltas(self) -> Iterator[Json]:
+    def make_deltas(self) -> Iterator[Json]:
         for piece in re.findall(r"\s*\S+\s*", self.text) or [self.text]:
             yield {"type": "text_delta", "text": piece}
 
-    def block(self) -> Json:
+    def as_block(self) -> Json:
         return {"type": "text", "text": self.text}
 
 
@@ -51,11 +51,11 @@ class Thinking:
     def start(self) -> Json:
         return {"type": "thinking", "thinking": "", "signature": ""}
 
-    def deltas(self) -> Iterator[Json]:
+    def make_deltas(self) -> Iterator[Json]:
         yield {"type": "thinking_delta", "thinking": self.thinking}
         yield {"type": "signature_delta", "signature": self.signature}
 
-    def block(self) -> Json:
+    def as_block(self) -> Json:
         return {"type": "thinking", "thinking": self.thinking, "signature": self.signature}
 
 
@@ -66,12 +66,12 @@ class RedactedThinking:
     data: str = "cmVkYWN0ZWQ="
 
     def start(self) -> Json:
-        return self.block()
+        return self.as_block()
 
-    def deltas(self) -> Iterator[Json]:
+    def make_deltas(self) -> Iterator[Json]:
         yield from ()
 
-    def block(self) -> Json:
+    def as_block(self) -> Json:
         return {"type": "redacted_thinking", "data": self.data}
 
 
@@ -86,10 +86,10 @@ class ToolUse:
     def start(self) -> Json:
         return {"type": "tool_use", "id": self.id, "name": self.name, "input": {}}
 
-    def deltas(self) -> Iterator[Json]:
+    def make_deltas(self) -> Iterator[Json]:
         yield {"type": "input_json_delta", "partial_json": json.dumps(self.input)}
 
-    def block(self) -> Json:
+    def as_block(self) -> Json:
         return {"type": "tool_use", "id": self.id, "name": self.name, "input": dict(self.input)}
 
 
@@ -118,26 +118,26 @@ class Reply:
     cut_after: int | None = None
     garbage: bytes | None = None
 
-    def message(self, model: str) -> Json:
+    def make_message(self, model: str) -> Json:
         """The whole message, as a request without `stream` gets it."""
         return {
             "id": f"msg_{uuid.uuid4().hex[:24]}",
             "type": "message",
             "role": "assistant",
             "model": self.model or model,
-            "content": [block.block() for block in self.content],
+            "content": [block.as_block() for block in self.content],
             "stop_reason": self._stop_reason(),
             "stop_sequence": None,
             "usage": self.usage,
         }
 
-    def events(self, model: str) -> Iterator[Json]:
+    def make_events(self, model: str) -> Iterator[Json]:
         """The message as stream events, in the order of the Messages API."""
         opening: Json = {"content": [], "stop_reason": None, "usage": {**self.usage, "output_tokens": 1}}
-        yield {"type": "message_start", "message": {**self.message(model), **opening}}
+        yield {"type": "message_start", "message": {**self.make_message(model), **opening}}
         for index, block in enumerate(self.content):
             yield {"type": "content_block_start", "index": index, "content_block": block.start()}
-            for delta in block.deltas():
+            for delta in block.make_deltas():
                 yield {"type": "content_block_delta", "index": index, "delta": delta}
             yield {"type": "content_block_stop", "index": index}
         yield {

@@ -75,11 +75,11 @@ async def upstream(settings: Settings, *, offline: bool) -> AsyncGenerator[tuple
     if not offline:
         yield settings, make_cli_environment(settings)
         return
-    from claude_max_mcp.standin import StandIn, canned  # the serving path never needs it
+    from claude_max_mcp.standin import StandIn, make_canned_reply  # the serving path never needs it
 
     with tempfile.TemporaryDirectory(prefix="claude-max-offline-") as home:
         async with StandIn.running() as standin:
-            standin.script(canned)
+            standin.script(make_canned_reply)
             own = {"upstream_url": standin.url, "billing": "subscription", "login_file": None}
             settings = settings.model_copy(update={**own, "state_dir": Path(home, "state")})
             inherited = {k: v for k, v in make_cli_environment(settings).items() if not k.startswith("CLAUDE_")}

@@ -77,7 +77,7 @@ async def test_no_more_run_at_once_than_the_limit_says(upstream: StandIn, model:
     agent = Agent(ConcurrencyLimitedModel(model, 1))
     with anyio.fail_after(60):
         runs = asyncio.gather(agent.run("one"), agent.run("two"))
-        await upstream.arrived(1)
+        await upstream.wait_for_request(1)
         for _ in range(100):
             await anyio.lowlevel.checkpoint()
         assert len(upstream.requests) == 1

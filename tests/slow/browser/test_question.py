@@ -73,7 +73,7 @@ async def test_whoever_stops_it_stops_it_upstream_too(browser: Browser, house: H
     async with visiting(browser, house) as visit:
         await visit.ask("hello")
         with anyio.fail_after(60):
-            upstream = await house.standin.arrived()
+            upstream = await house.standin.wait_for_request()
             await way(visit)
             await upstream.closed_early.wait()
 

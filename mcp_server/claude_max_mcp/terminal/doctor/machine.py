@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_max_mcp.claude.launch import PROCESS_MB
+from claude_max_mcp.claude.launch import MB, PROCESS_MB
 from claude_max_mcp.settings import API_KEYS
 from claude_max_mcp.terminal.doctor.findings import Finding
 
@@ -16,7 +16,6 @@ MEMORY = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 """Where a container sees its limits."""
 
-MB = 1024 * 1024
 MOST_READ = 64 * 1024
 """The most bytes of a `.env` file that are looked at."""
 
@@ -44,7 +43,7 @@ def read_available_mb(meminfo: Path = MEMORY, control_group: Path = CONTROL_GROU
         return None
     if found is None:
         return None
-    return min(int(found[1]) // 1024, _read_container_mb(control_group))
+    return min(int(found[1]) * 1024 // MB, _read_container_mb(control_group))
 
 
 def _read_container_mb(folder: Path) -> int:
