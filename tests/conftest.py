@@ -31,8 +31,9 @@ async def shared_house() -> AsyncGenerator[House]:
 
 @pytest.fixture
 def house(shared_house: House) -> Iterator[House]:
-    """A server with the real CLI, on a stand-in that nothing is scripted for. Its settings are the default ones, but
-    that four requests, not eight, run at a time.
+    """A server with the real CLI, on a stand-in that nothing is scripted for.
+
+    Its settings are the default ones, but that four requests, not eight, run at a time.
     """
     shared_house.standin.reset()
     yield shared_house
