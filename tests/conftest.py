@@ -24,17 +24,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 async def shared_house() -> AsyncGenerator[House]:
-    # With fewer processes that keep a conversation, more conversations begin in a used one: a start takes 0.3 s of CPU.
-    async with serving(login=None, concurrency=4) as house:
+    async with serving(login=None) as house:
         yield house
 
 
 @pytest.fixture
 def house(shared_house: House) -> Iterator[House]:
-    """A server with the real CLI, on a stand-in that nothing is scripted for.
-
-    Its settings are the default ones, but that four requests, not eight, run at a time.
-    """
+    """A server with default settings and the real CLI, on a stand-in that nothing is scripted for."""
     shared_house.standin.reset()
     yield shared_house
 
