@@ -35,14 +35,13 @@ install: $(READY) ## set up .venv (the other targets do this by themselves)
 demo: $(READY) ## show the server at work, without an account
 	$(BIN)/claude-max demo
 
-test: $(READY) ## run the tests, but for those that have a command of their own: test-slow, test-docker, conformance
+test: $(READY) ## run the tests, but for those that have a command of their own, below
 	$(BIN)/pytest $(PARALLEL)
 
-coverage: $(READY) ## run them and show which lines and branches they reach; fails below what pyproject.toml asks for
+coverage: $(READY) ## run them and cli-check, and show what they do not reach; fails below what pyproject.toml asks for
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PARALLEL)
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/coverage run -m pytest $(PARALLEL) tests tests/cli; status=$$?; \
+		$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
 test-slow: $(READY) ## test the page in a browser (needs Chromium), replicas (nginx), the examples, the benchmarks
 	$(BIN)/pytest $(PARALLEL) tests/slow
@@ -53,8 +52,8 @@ test-lowest: $(UV) ## run some of the tests with the oldest dependencies that py
 		--group build --group dev --editable . --editable "./provider[embedded]"
 	.venv-lowest/bin/pytest $(PARALLEL) $(LOWEST)
 
-cli-check: $(READY) ## show what a new version of the CLI has changed, in a minute
-	$(BIN)/pytest tests/cli
+cli-check: $(READY) ## show what a new version of the CLI has changed: the facts that this project rests on
+	$(BIN)/pytest $(PARALLEL) tests/cli
 
 test-docker: $(READY) ## build the image and test the service in a container (needs Docker with compose)
 	$(BIN)/pytest tests/docker
@@ -92,7 +91,7 @@ bench: $(READY) ## run the benchmarks, for some ten minutes; what they measure a
 		$(BIN)/python "$$file" --json "$$json" || exit; \
 	done
 
-ci: ## what CI runs: static checks, tests; in Docker and for conformance too where there is an engine, or npm
+ci: ## what CI runs: all of the above that this machine has the programs for; it installs none outside of this folder
 	bash .ci/run
 
 lock: $(UV) ## move every dependency to its newest version

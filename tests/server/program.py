@@ -19,7 +19,7 @@ def surroundings(home: Path, **extra: str) -> dict[str, str]:
     """A complete environment, with a temporary folder in which everything that is left can be seen."""
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     common = {"PATH": PATH, "HOME": str(home), "LANG": "C.UTF-8", "TMPDIR": str(home / "tmp")}
-    return {**common, **MEASURED, "CLAUDE_MAX_WARM": "1", **extra}
+    return {**common, **MEASURED, "CLAUDE_MAX_WARM": "0", **extra}
 
 
 def left_behind(home: Path) -> list[str]:

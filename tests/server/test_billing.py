@@ -50,23 +50,29 @@ async def test_without_a_login_nothing_is_sent_and_the_caller_hears_how_to_log_i
     assert (health.status, health.auth.state) == ("degraded", "none")
 
 
+HELLO: dict[str, Any] = {"prompt": "hello"}
+HISTORY: dict[str, Any] = {"messages": [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]}
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [{"prompt": "hello"}, {"messages": [{"role": role, "content": "hi"} for role in ("user", "assistant", "user")]}],
+    ("plan", "arguments"),
+    [("pro", HELLO), ("max", HELLO), ("team", HELLO), ("enterprise", HELLO), ("max", HISTORY)],
 )
-@pytest.mark.parametrize("subscription", ["pro", "max", "team", "enterprise"])
-async def test_a_login_that_the_cli_keeps_is_the_subscriptions(
-    own_standin: StandIn, tmp_path: Path, subscription: str, arguments: dict[str, Any]
+async def test_a_login_that_the_clis_own_dialogue_stored_is_a_subscription(
+    own_standin: StandIn, tmp_path: Path, plan: str, arguments: dict[str, Any]
 ) -> None:
-    store_login(tmp_path, "sk-ant-oat01-kept", subscription)
+    store_login(tmp_path, "sk-ant-oat01-stored", plan)
     environment = cli_environment(own_standin.url, tmp_path)
     del environment["CLAUDE_CODE_OAUTH_TOKEN"]
     async with serving(own_standin, environment=environment, warm=0) as house:
+        before = await house.service.health()
         result = await house.ask(**arguments)
-        health = await house.service.health()
+        after = await house.service.health()
     assert (result.success, result.billed_to) == (True, "subscription")
-    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-kept"
-    assert (health.status, health.auth.method, health.auth.state) == ("healthy", "claude.ai", "proven")
+    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-stored"
+    assert before.auth.method == after.auth.method == "claude.ai"
+    assert (before.status, before.auth.state) == ("healthy", "configured")
+    assert (after.status, after.auth.state) == ("healthy", "proven")
 
 
 async def test_a_kept_login_without_a_subscription_is_refused(own_standin: StandIn, tmp_path: Path) -> None:
@@ -97,22 +103,6 @@ def test_with_any_payer_every_login_of_the_cli_stays_usable(monkeypatch: pytest.
     for name in names:
         monkeypatch.setenv(name, "x")
     assert inherited_environment(Settings(billing="any")).keys() >= set(names)
-
-
-@pytest.mark.parametrize("plan", ["pro", "max", "team", "enterprise"])
-async def test_a_login_that_the_clis_own_dialogue_stored_is_a_subscription(
-    own_standin: StandIn, tmp_path: Path, plan: str
-) -> None:
-    environment = cli_environment(own_standin.url, tmp_path)
-    del environment["CLAUDE_CODE_OAUTH_TOKEN"]
-    store_login(tmp_path, "sk-ant-oat01-stored", plan)
-    async with serving(own_standin, environment=environment, warm=0) as house:
-        before = await house.service.health()
-        result = await house.ask(prompt="hello")
-        after = await house.service.health()
-    assert (result.success, result.billed_to) == (True, "subscription")
-    assert own_standin.requests[0].headers["authorization"] == "Bearer sk-ant-oat01-stored"
-    assert before.auth.method == after.auth.method == "claude.ai" and after.auth.proven
 
 
 async def test_a_stored_login_without_a_plan_is_none(own_standin: StandIn, tmp_path: Path) -> None:

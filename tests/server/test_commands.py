@@ -122,7 +122,7 @@ async def test_status_tells_a_person_the_same(said: Said) -> None:
 
 async def test_a_token_is_needed_where_there_is_one_and_is_shown_nowhere(tmp_path: Path) -> None:
     token = "a-token-that-nobody-guesses"
-    async with serving(tmp_path / "server", "--offline", CLAUDE_MAX_TOKEN=token, CLAUDE_MAX_WARM="0") as server:
+    async with serving(tmp_path / "server", "--offline", CLAUDE_MAX_TOKEN=token) as server:
         without = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port)
         with_it = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port, CLAUDE_MAX_TOKEN=token)
         command_line = await anyio.Path(f"/proc/{server.process.pid}/cmdline").read_text()

@@ -95,7 +95,7 @@ async def test_what_claude_desktop_would_start_is_the_server(tmp_path: Path) -> 
     entry = json.loads(out)["mcpServers"]["claude-max"]
     assert Path(entry["command"]).is_absolute()
     parameters = StdioServerParameters(
-        command=entry["command"], args=entry["args"], env=surroundings(tmp_path, CLAUDE_MAX_WARM="0"), cwd=tmp_path
+        command=entry["command"], args=entry["args"], env=surroundings(tmp_path), cwd=tmp_path
     )
     with anyio.fail_after(60):
         async with Client(parameters, mode=MODERN) as client:

@@ -255,7 +255,7 @@ def test_too_little_memory_is_a_warning_and_next_to_none_a_problem(available: in
 
 async def test_the_command_prints_a_line_for_each_and_fails_on_a_problem(tmp_path: Path) -> None:
     secrets = {"CLAUDE_CODE_OAUTH_TOKEN": LOGIN, "ANTHROPIC_API_KEY": "sk-ant-api03-invented"}
-    async with serving_process(tmp_path, "--offline", CLAUDE_MAX_WARM="0", CLAUDE_MAX_TOKEN=TOKEN) as server:
+    async with serving_process(tmp_path, "--offline", CLAUDE_MAX_TOKEN=TOKEN) as server:
         reached = {"CLAUDE_MAX_PORT": server.port, "CLAUDE_MAX_TOKEN": TOKEN, "COLUMNS": "40", **secrets}
         code, out, err = await run(tmp_path, "doctor", **reached)
         as_json = await run(tmp_path, "doctor", "--json", **{**reached, "CLAUDE_MAX_TOKEN": "wrong"})

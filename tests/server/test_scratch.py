@@ -65,7 +65,7 @@ async def test_a_history_for_which_there_is_no_room_is_a_typed_error_and_nothing
 ) -> None:
     login = {"CLAUDE_MAX_UPSTREAM_URL": own_standin.url, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-invented"}
     history = {"messages": [user("a"), assistant("b"), user("c")]}
-    async with serving(tmp_path, CLAUDE_MAX_WARM="0", **login) as server:
+    async with serving(tmp_path, **login) as server:
         most, _ = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, most))
         async with Client(f"{server.url}/mcp", mode=MODERN) as client:

@@ -119,7 +119,7 @@ async def test_no_answer_no_log_and_no_process_shows_a_secret(
     tmp_path: Path, own_standin: StandIn, log_format: str
 ) -> None:
     own_standin.script(lambda request: Reply() if len(own_standin.requests) % 2 else authentication_failed())
-    async with watched(tmp_path, own_standin, CLAUDE_MAX_LOG_FORMAT=log_format) as running:
+    async with watched(tmp_path, own_standin, CLAUDE_MAX_LOG_FORMAT=log_format, CLAUDE_MAX_WARM="1") as running:
         server = await running.begun()
         answers = await everything_said(server.url)
         own, cli = Seen.of(server.process.pid), await seen_of_the_cli(server)
@@ -138,7 +138,7 @@ async def test_a_login_in_a_file_is_not_even_in_the_clis_environment(tmp_path: P
     files = {"CLAUDE_MAX_TOKEN_FILE": "token", "CLAUDE_CODE_OAUTH_TOKEN_FILE": "login"}
     named = {name: str(tmp_path / file) for name, file in files.items()}
     nothing = {"CLAUDE_MAX_TOKEN": "", "CLAUDE_CODE_OAUTH_TOKEN": ""}
-    async with watched(tmp_path, own_standin, **named, **nothing) as running:
+    async with watched(tmp_path, own_standin, **named, **nothing, CLAUDE_MAX_WARM="1") as running:
         server = await running.begun()
         await everything_said(server.url)
         seen = [Seen.of(server.process.pid), *await seen_of_the_cli(server)]
@@ -147,7 +147,7 @@ async def test_a_login_in_a_file_is_not_even_in_the_clis_environment(tmp_path: P
 
 
 async def test_a_server_that_dies_leaves_no_core(tmp_path: Path, own_standin: StandIn) -> None:
-    async with watched(tmp_path, own_standin, CLAUDE_MAX_WARM="0") as running:
+    async with watched(tmp_path, own_standin) as running:
         server = await running.begun()
         server.process.send_signal(signal.SIGABRT)
         assert await server.ended() == -signal.SIGABRT

@@ -49,7 +49,7 @@ async def cli_processes(server: Server) -> set[int]:
 
 
 async def test_the_first_line_says_where_it_serves_and_that_it_is_offline(tmp_path: Path) -> None:
-    async with serving(tmp_path, "--offline", CLAUDE_MAX_WARM="0") as offline, httpx2.AsyncClient() as http:
+    async with serving(tmp_path, "--offline") as offline, httpx2.AsyncClient() as http:
         health = Health.model_validate((await http.get(f"{offline.url}/health")).json())
     assert re.match(r"claude-max serves MCP at http://127\.0\.0\.1:\d+/mcp, health at \S+/health ", offline.first_line)
     assert "the offline stand-in answers, not Claude" in offline.first_line
@@ -58,7 +58,7 @@ async def test_the_first_line_says_where_it_serves_and_that_it_is_offline(tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_in_order_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
-    async with serving(tmp_path, "--offline") as server:
+    async with serving(tmp_path, "--offline", CLAUDE_MAX_WARM="1") as server:
         pids = await cli_processes(server)
         server.process.send_signal(number)
         assert await server.ended() == 0
@@ -147,7 +147,7 @@ OPENING = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"
 async def stdio(home: Path) -> AsyncGenerator[Process]:
     """A server over stdio that has answered `initialize`, and nothing but that."""
     command = [*PROGRAM, "serve", "--transport", "stdio", "--offline"]
-    async with await anyio.open_process(command, env=surroundings(home), cwd=home) as process:
+    async with await anyio.open_process(command, env=surroundings(home, CLAUDE_MAX_WARM="1"), cwd=home) as process:
         assert process.stdin and process.stdout
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": OPENING}
         await process.stdin.send(json.dumps(message).encode() + b"\n")

@@ -9,7 +9,7 @@ from tests.server.program import run, serving
 
 async def test_the_server_makes_a_token_that_its_clients_read(tmp_path: Path) -> None:
     file = tmp_path / "state" / "token"
-    named = {"CLAUDE_MAX_TOKEN_FILE": str(file), "CLAUDE_MAX_WARM": "0"}
+    named = {"CLAUDE_MAX_TOKEN_FILE": str(file)}
     async with serving(tmp_path / "server", "--offline", **named) as server:
         with_it = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port, **named)
         without = await run(tmp_path, "status", CLAUDE_MAX_PORT=server.port)
@@ -22,7 +22,7 @@ async def test_the_server_makes_a_token_that_its_clients_read(tmp_path: Path) ->
 
 
 async def test_with_a_token_file_other_machines_may_be_let_in(tmp_path: Path) -> None:
-    named = {"CLAUDE_MAX_TOKEN_FILE": str(tmp_path / "token"), "CLAUDE_MAX_WARM": "0"}
+    named = {"CLAUDE_MAX_TOKEN_FILE": str(tmp_path / "token")}
     async with serving(tmp_path / "server", "--offline", "--host", "0.0.0.0", **named) as server:
         assert "0.0.0.0" in server.first_line
 

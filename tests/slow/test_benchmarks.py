@@ -31,7 +31,7 @@ def test_a_benchmark_runs_and_writes_what_it_measured(name: str, tmp_path: Path)
         env={"PATH": os.defpath, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,5 @@
-"""Every example and the demo run as a user would run them."""
+"""Every example runs as a user would run it."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -17,9 +16,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 async def run(*command: str, home: Path, **environment: str) -> tuple[int, str]:
     """Run a command with an environment of its own; its exit code and what it printed."""
     complete = {"PATH": PATH, "HOME": str(home), "COLUMNS": "100", **environment}
-    if "SSL_CERT_FILE" in os.environ:
-        complete["SSL_CERT_FILE"] = os.environ["SSL_CERT_FILE"]
-    with anyio.fail_after(60):
+    with anyio.fail_after(300):
         done = await anyio.run_process(command, check=False, env=complete, cwd=home)
     return done.returncode, (done.stdout + done.stderr).decode()
 
@@ -93,15 +90,3 @@ async def test_the_error_example_says_what_to_do_when_no_server_runs(tmp_path: P
     code, printed = await run(sys.executable, example, home=tmp_path, CLAUDE_MAX_URL="http://127.0.0.1:9/mcp")
     assert code == 0, printed
     assert "not running" in printed and "claude-max serve" in printed
-
-
-def files(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
-async def test_the_demo_shows_the_main_job_and_says_what_is_not_real(tmp_path: Path) -> None:
-    code, printed = await run(sys.executable, "-m", "claude_max_mcp", "demo", home=tmp_path)
-    assert code == 0, printed
-    for expected in ("Stand-in: only the model", "One answer", "streamed", "in parallel", "ModelRateLimitError"):
-        assert expected in printed
-    assert files(tmp_path) == [], "nothing is written into the user's own home"
