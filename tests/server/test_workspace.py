@@ -50,6 +50,7 @@ def hostile(parent: Path) -> Path:
     (root / "link.txt").symlink_to(parent / "outside" / "secret.txt")
     (root / "linked").symlink_to(parent / "outside")
     (root / "loop").symlink_to(root)
+    (root / "endless").symlink_to("endless")
     (root / "environment").symlink_to("/proc/self/environ")
     return root
 
@@ -152,6 +153,11 @@ async def test_nothing_outside_of_it_and_no_credential_can_be_read_by_any_way(
             content = str(block["content"])
             assert not any(text in content for text in (SECRET, "secret.txt:", KEY, "BEGIN", "root:", "PATH=")), call
             assert block.get("is_error") or "No " in content, call
+
+
+async def test_a_link_that_leads_to_itself_is_refused_and_the_answer_goes_on(open_house: House) -> None:
+    result, (block,) = await calling(open_house, ("Read", {"file_path": "endless"}))
+    assert (result.success, result.response, block["is_error"]) == (True, "Done.", True)
 
 
 @pytest.mark.parametrize("name", ["Bash", "Write", "Edit", "WebFetch", "WebSearch", "Task", "NotebookEdit", "Skill"])

@@ -58,10 +58,20 @@ class CallerTools:
         return frozenset(tool["name"] for tool in self.definitions)
 
     def answer(self, request_id: str, message: Json) -> Json | None:
-        """The answer to an MCP message that came in the CLI's request of that id; None parks a call."""
-        if message.get("method") != "tools/call":
-            return _envelop(message.get("id"), self._answer_handshake(message))
-        tool_use: str = message["params"]["_meta"]["claudecode/toolUseId"]
+        """The answer to an MCP message that came in the CLI's request of that id; None parks a call.
+
+        Raises:
+            LookupError: a call that does not name its `tool_use`.
+        """
+        match message:
+            case {"method": "tools/call", "params": {"_meta": {"claudecode/toolUseId": str(tool_use)}}}:
+                return self._take_call(request_id, tool_use, message)
+            case {"method": "tools/call"}:
+                raise LookupError("tools/call")
+            case _:
+                return _envelop(message.get("id"), self._answer_handshake(message))
+
+    def _take_call(self, request_id: str, tool_use: str, message: Json) -> Json | None:
         if (result := self._early.pop(tool_use, None)) is not None:
             return _envelop(message.get("id"), result)
         self._parked[tool_use] = _ParkedCall(request_id, message.get("id"))

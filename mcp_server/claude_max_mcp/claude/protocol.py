@@ -310,6 +310,8 @@ def parse_output(message: object) -> Output:
     """
     if not is_object(message):
         raise ValueError("a message is a JSON object")
-    if message.get("type") == "stream_event" and type(event := message.get("event")) is dict:
+    kind = message.get("type")
+    if kind == "stream_event" and type(event := message.get("event")) is dict:
         return StreamEvent.model_construct(type="stream_event", event=event)  # most are these: no need to validate
-    return _KNOWN.validate_python(message) if message.get("type") in _TYPES else Other.model_validate(message)
+    known = isinstance(kind, str) and kind in _TYPES
+    return _KNOWN.validate_python(message) if known else Other.model_validate(message)

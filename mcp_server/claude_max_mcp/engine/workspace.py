@@ -80,7 +80,10 @@ class Workspace:
         if place.startswith("~") or ".." in Path(place).parts:
             return False
         start = Path(self._root, str(base or ""))
-        return all(path.resolve().is_relative_to(self._root) for path in (start, start / fixed))
+        try:
+            return all(path.resolve().is_relative_to(self._root) for path in (start, start / fixed))
+        except (OSError, RuntimeError, ValueError):  # it leads nowhere: a loop of links, or no path at all
+            return False
 
 
 _WILDCARD = re.compile(r"[*?\[{!]")
