@@ -5,16 +5,25 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from claude_max_mcp.standin import StandIn
 from tests.house import House, serving
 
 for _name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "WORKSPACE_ROOT"))]:
     del os.environ[_name]  # an inherited login or setting would change, or pay for, what is tested
-
 # Each HTTP client would load the machine's certificate authorities, for 25 ms; all that is called here is plain HTTP.
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+
+# Properties: the same few examples in every run, or with `--hypothesis-profile=thorough` many, and new ones each time.
+# No deadline and no complaint of slowness: a busy machine breaks no property.
+set_hypothesis_home_dir(Path(__file__).parents[1] / ".pytest_cache" / "hypothesis")
+_phases = set(Phase) - {Phase.explain}  # it takes minutes
+_any_speed = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], phases=_phases)
+settings.register_profile("default", _any_speed, derandomize=True, max_examples=50)
+settings.register_profile("thorough", _any_speed, derandomize=False, max_examples=500, print_blob=True)
 
 
 @pytest.fixture(scope="session")

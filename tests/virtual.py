@@ -69,10 +69,9 @@ def _as_test(run: Callable[..., None], test: Callable[..., Any], loops: list[str
         run(**arguments)
 
     wrapped.__name__, wrapped.__doc__, wrapped.__module__ = test.__name__, test.__doc__, test.__module__
-    signature = inspect.signature(test)
-    loop = inspect.Parameter("loop", inspect.Parameter.KEYWORD_ONLY)
-    signature = signature.replace(parameters=[*signature.parameters.values(), loop])
-    vars(wrapped)["__signature__"] = signature
+    names = [*inspect.signature(test).parameters, "loop"]
+    arguments = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+    vars(wrapped)["__signature__"] = inspect.Signature(arguments)
     return pytest.mark.parametrize("loop", loops)(wrapped)
 
 

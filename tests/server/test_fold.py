@@ -138,3 +138,30 @@ def test_events_and_deltas_of_a_later_api_change_nothing() -> None:
         {"type": "content_block_delta", "index": 0, "delta": {"type": "hologram_delta", "hologram": "…"}},
     ]
     assert built([start, begin, *unknown, *rest]).text == "as ever"
+
+
+def merged(events: list[Json]) -> tuple[Fold, list[Any]]:
+    """What comes of a run in which the CLI runs its tool `Read`, and what is shown of it."""
+    fold = Fold(frozenset({"Read"}))
+    return fold, [shown for event in events for shown in fold.add(cast("Event", event))]
+
+
+def test_a_null_says_nothing_of_usage() -> None:
+    start, end, last = Reply(content=(), usage={"output_tokens": 1, "cache_read_input_tokens": 5}).make_events("m")
+    end["usage"] = {"output_tokens": 2, "cache_read_input_tokens": None}
+    assert built([start, end, last]).message["usage"] == {"output_tokens": 2, "cache_read_input_tokens": 5}
+
+
+def test_counts_within_the_usage_of_several_messages_add_up() -> None:
+    first = Reply(content=(ToolUse("Read"),), usage={"output_tokens": 1, "cache_creation": {"in_1h": 3, "in_5m": 0}})
+    second = Reply(usage={"output_tokens": 2, "cache_creation": {"in_1h": 4, "in_5m": 5}})
+    fold, _ = merged([*first.make_events("m"), *second.make_events("m")])
+    assert fold.message["usage"] == {"output_tokens": 3, "cache_creation": {"in_1h": 7, "in_5m": 5}}
+
+
+def test_a_block_without_a_word_has_its_place_beside_a_call_that_is_not_shown() -> None:
+    silent = list(Reply(content=(Text(""), ToolUse("Read"))).make_events("m"))
+    del silent[2]  # the empty delta
+    fold, shown = merged([*silent, *Reply(content=(Text("after"),)).make_events("m")])
+    assert [block["text"] for block in fold.message["content"]] == ["", "after"]
+    assert [event["index"] for event in shown if event["type"] == "content_block_start"] == [0, 1]

@@ -191,6 +191,24 @@ async def test_closing_the_pool_refuses_everyone_who_waits() -> None:
 
 
 @in_virtual_time
+async def test_closing_the_pool_refuses_who_waits_for_a_worker_of_its_own() -> None:
+    pool, codes = Pool(Forge(), warm=1), list[str]()
+
+    async def caller() -> None:
+        with pytest.raises(ServiceError) as caught:
+            await pool.take(Forge(takes=lambda: 60.0))
+        codes.append(caught.value.code)
+
+    async with anyio.create_task_group() as tasks:
+        async with pool.open():
+            tasks.start_soon(caller)
+            await settled()
+        assert anyio.current_time() < 1
+    assert codes == ["cancelled"]
+    assert pool.stats == NOTHING_LEFT
+
+
+@in_virtual_time
 async def test_closing_the_pool_closes_the_workers_that_are_still_leased() -> None:
     forge, leaving = Forge(), anyio.Event()
     pool = Pool(forge, refill_delay=0, warm=2)

@@ -17,8 +17,8 @@ import anyio
 from anyio.abc import Process
 
 from claude_max_mcp.claude.launch import Launch, find_cli
-from claude_max_mcp.claude.lines import split_lines
 from claude_max_mcp.errors import ServiceError, hide_credentials
+from claude_max_mcp.lines import split_lines
 
 CLOSE_DEADLINE = 5.0
 """Seconds within which the kernel must have ended a killed process."""

@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from pydantic import JsonValue
 from pydantic_core import from_json
 
 from claude_max_mcp.events import (
@@ -68,8 +69,8 @@ class Fold:
         # The answer.
         self._count = 0  # blocks shown
         self._count_before = 0  # the same, before the current message
-        self._usage: Json = {}
-        self._usage_before: Json = {}
+        self._usage: Json = {}  # of the current message
+        self._usage_before: Json = {}  # of all messages before it
         self._held: list[Event] = []
 
     def __repr__(self) -> str:
@@ -99,7 +100,7 @@ class Fold:
                 BlockStart(type="content_block_start", index=index, content_block=TextBlock(type="text", text="")),
                 BlockDelta(type="content_block_delta", index=index, delta=TextDelta(type="text_delta", text=text)),
                 BlockStop(type="content_block_stop", index=index),
-                MessageDelta(type="message_delta", delta=end, usage=cast("Usage", self._usage)),
+                MessageDelta(type="message_delta", delta=end, usage=cast("Usage", self._total_usage)),
                 MessageStop(type="message_stop"),
             ]
         )
@@ -127,9 +128,8 @@ class Fold:
         if self.partly_shown:
             raise ValueError("a message began in the middle of another one")
         if self._closing:  # else the message before broke off without a word, and this one replaces it
-            self._count_before, self._usage_before = self._count, self._usage
-        self._count, self._usage = self._count_before, self._usage_before
-        self._add_usage(event["message"].get("usage") or {})
+            self._count_before, self._usage_before = self._count, self._total_usage
+        self._count, self._usage = self._count_before, _update({}, event["message"].get("usage"))
         self.begun, self._places, self._closing = [], {}, None
         self._speaks = self.partly_shown = False
         self._held.clear()
@@ -145,10 +145,10 @@ class Fold:
         return [_move(event, place)]
 
     def _close_message(self, event: MessageDelta) -> list[MessageDelta]:
-        several = bool(self._usage_before)
-        self._add_usage(event.get("usage") or {})
+        self._usage = _update(self._usage, event.get("usage"))
         self.partly_shown = False
-        self._closing = closing = cast("MessageDelta", {**event, "usage": self._usage}) if several else event
+        several = bool(self._usage_before)
+        self._closing = closing = cast("MessageDelta", {**event, "usage": self._total_usage}) if several else event
         return [closing] if self._ends_answer() else []
 
     def _ends_answer(self) -> bool:
@@ -159,17 +159,15 @@ class Fold:
             return not called or not self._cli_tools.issuperset(called)
         return reason is not None and not (self._structured and reason == "end_turn")
 
-    def _add_usage(self, usage: Mapping[str, object]) -> None:
-        """Take in the usage of the current message, on top of that of the messages before it."""
-        for name, value in usage.items():
-            if isinstance(value, int) and isinstance(before := self._usage_before.get(name), int):
-                value += before
-            self._usage = {**self._usage, name: value}
+    @property
+    def _total_usage(self) -> Json:
+        return _sum(self._usage_before, self._usage)
 
     def _show(self, events: Sequence[Event]) -> list[Event]:
         """Hold events back until the current message says something; then show all that was held."""
         self._held += events
-        if not self._speaks and any(map(_speaks, events)):
+        # A message that is closed with a block, and says nothing in it, cannot be replaced either.
+        if not self._speaks and (any(map(_speaks, events)) or (self._closing and self._count > self._count_before)):
             self._speaks = True
             self.partly_shown = self._closing is None
         if not self._speaks:
@@ -194,7 +192,7 @@ class Fold:
                 self._close_block(event["index"])
             case "message_delta":
                 self.message.update(event["delta"])
-                self.message["usage"] = {**(self.message.get("usage") or {}), **(event.get("usage") or {})}
+                self.message["usage"] = _update(self.message.get("usage"), event.get("usage"))
             case "message_stop":
                 self.complete = True
             case "ping" | "error":
@@ -232,3 +230,22 @@ def _speaks(event: Event) -> bool:
     if is_known(event) and event["type"] == "content_block_start":
         return event["content_block"]["type"] == "redacted_thinking"  # it comes whole, without deltas
     return event["type"] in ("content_block_delta", "message_delta")
+
+
+def _update(usage: Mapping[str, object] | None, later: Mapping[str, object] | None) -> Json:
+    """What is known of a message's usage after a later event of it; nulls say nothing."""
+    return {**(usage or {}), **{name: value for name, value in (later or {}).items() if value is not None}}
+
+
+def _sum(first: dict[str, JsonValue], second: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """The usage of two messages: counts added up, also those within counts, and else what the second one says."""
+    total = {**first, **second}
+    for name in first.keys() & second.keys():
+        match first[name], second[name]:
+            case dict(before), dict(now):
+                total[name] = _sum(before, now)
+            case int(before), int(now):
+                total[name] = before + now
+            case _:
+                pass
+    return total

@@ -29,7 +29,10 @@ def digest(value: Any) -> str:
 
 def extend_key(key: str, message: Message) -> str:
     """The key of a conversation after one more message."""
-    return digest([key, message["role"], [_take_essence(block) for block in message["content"]]])
+    blocks = message["content"]
+    if message["role"] == "assistant":
+        blocks = [_take_essence(block) for block in blocks]
+    return digest([key, message["role"], blocks])
 
 
 def make_key(options_key: str, messages: Iterable[Message]) -> str:

@@ -285,6 +285,8 @@ class Pool(Generic[W]):
             self._fail(waiter, error)
         finally:
             self._size -= 1
+            if not waiter.settled.is_set():
+                self._fail(waiter, _make_closed())  # it was cancelled
 
     async def _wait_for_retirement(self, slot: _Slot[W]) -> None:
         """Wait until a worker has served its lease, or until nobody took it for too long."""

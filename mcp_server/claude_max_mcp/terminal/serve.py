@@ -27,7 +27,7 @@ from claude_max_mcp.front.tokens import load_token
 from claude_max_mcp.service.logs import log_request
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.settings import Settings, make_cli_environment
-from claude_max_mcp.terminal.stdio import claimed_stdin, lines
+from claude_max_mcp.terminal.stdio import claimed_stdin, read_lines
 
 GRACE = 2.0
 """Seconds that running requests get to finish when the server stops."""
@@ -118,7 +118,7 @@ async def _serve_stdio(settings: Settings, environment: Mapping[str, str]) -> No
         with anyio.CancelScope() as scope, claimed_stdin() as stdin:
             async with beside(partial(_cancel_on_signal, scope)):
                 # The SDK only iterates over its input, which it declares as a file.
-                spoken = cast("anyio.AsyncFile[str]", lines(stdin))
+                spoken = cast("anyio.AsyncFile[str]", read_lines(stdin))
                 async with stdio_server(spoken) as (incoming, outgoing):
                     await server.run(incoming, outgoing, server.create_initialization_options())
 

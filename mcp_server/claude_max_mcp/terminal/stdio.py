@@ -10,7 +10,10 @@ from contextlib import contextmanager, suppress
 
 import anyio
 
+from claude_max_mcp.lines import split_lines
+
 CHUNK = 65536
+"""The most bytes that are read at once."""
 
 
 @contextmanager
@@ -26,17 +29,16 @@ def claimed_stdin() -> Generator[int]:
         os.close(empty)
 
 
-async def lines(descriptor: int) -> AsyncGenerator[str]:
+async def read_lines(descriptor: int) -> AsyncGenerator[str]:
     """The lines of a descriptor until its end."""
-    rest = b""
+    async for line in split_lines(_read_chunks(descriptor)):
+        yield line.decode(errors="replace")
+
+
+async def _read_chunks(descriptor: int) -> AsyncGenerator[bytes]:
     while True:
         with suppress(PermissionError):  # a regular file: always readable
             await anyio.wait_readable(descriptor)
-        chunk = os.read(descriptor, CHUNK)
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace")
-        if not chunk:
-            if rest:
-                yield rest.decode(errors="replace")
+        if not (chunk := os.read(descriptor, CHUNK)):
             return
+        yield chunk
