@@ -22,7 +22,7 @@ async def test_the_service_shows_places_processes_and_conversations(house: House
     await house.ask(prompt=SECRET)
     shown = repr(house.service)
     assert re.search(
-        r"<Service healthy <Conversations <Admission running=0/8 waiting=0/32> "
+        r"<Service \w+ <Conversations <Admission running=0/8 waiting=0/32> "
         r"<Pool warm=\d starting=\d leased=\d+> <IdleConversations waiting=\d+ parked=\d+>>>",
         shown,
     )
