@@ -92,7 +92,7 @@ bench: $(READY) ## run the benchmarks, for some ten minutes; what they measure a
 	done
 
 ci: ## what CI runs: all of the above that this machine has the programs for; it installs none outside of this folder
-	bash .ci/run
+	bash .ci/run --install-nothing
 
 lock: $(UV) ## move every dependency to its newest version
 	sed -i.old "s/^exclude-newer = .*/exclude-newer = \"$$(date -u +%Y-%m-%dT00:00:00Z)\"/" pyproject.toml

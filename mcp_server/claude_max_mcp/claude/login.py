@@ -38,12 +38,21 @@ class Login:
 
 
 async def look_up(launch: Launch) -> Login:
-    """Ask the CLI for its version and its login."""
-    version = await _run_cli(launch, "--version")
+    """Ask the CLI for its version and its login, both at once."""
+    login, version = Login(), None
+
+    async def find_login() -> None:
+        nonlocal login
+        login = await look_up_login(launch)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(find_login)
+        version = await _run_cli(launch, "--version")
+        if version is None:
+            group.cancel_scope.cancel()
     if version is None:
         return Login()
-    name = version.split(maxsplit=1)[0] if version else None
-    return replace(await look_up_login(launch), cli_version=name)
+    return replace(login, cli_version=version.split(maxsplit=1)[0] if version else None)
 
 
 async def look_up_login(launch: Launch) -> Login:
