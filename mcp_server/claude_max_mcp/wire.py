@@ -23,9 +23,13 @@ from claude_max_mcp.messages import (
     ToolChoice,
     ToolDefinition,
     UserMessage,
+    find_breakpoints,
     normalise,
 )
 from claude_max_mcp.refusals import Need, Place, name_place, validate
+
+CacheTtl: TypeAlias = Literal["5m", "1h"]
+"""How long Anthropic keeps what it has read, since it last did."""
 
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""
@@ -45,6 +49,13 @@ class Thinking(_Argument):
     type: Literal["adaptive", "enabled", "disabled"]
     budget_tokens: int | None = Field(default=None, ge=1024)
     display: Literal["summarized", "omitted"] | None = None
+
+
+class CacheControl(_Argument):
+    """The Messages API's `cache_control`."""
+
+    type: Literal["ephemeral"]
+    ttl: CacheTtl | None = None
 
 
 class OutputConfig(_Argument):
@@ -100,6 +111,10 @@ class AskRequest(_Argument):
     ] = None
     max_tokens: Annotated[
         int | None, Field(description="The most tokens to answer with. Default: what the model can.", ge=1)
+    ] = None
+    cache_control: Annotated[
+        CacheControl | None,
+        Field(description="How long Anthropic keeps what it has read: `ttl` `5m` or `1h`. Default: the server's."),
     ] = None
     session_id: Annotated[
         str | None,
@@ -168,6 +183,20 @@ class AskRequest(_Argument):
         return wanted["schema"] if wanted else None
 
     @property
+    def wanted_cache(self) -> CacheTtl | None:
+        """How long Anthropic is to keep this request: the longest that a breakpoint in it asks for, if there is one.
+
+        Raises:
+            RequestError: a breakpoint is none.
+        """
+        marked: list[Any] = [*(self.tools or []), *(self.messages or [])]
+        marked += [] if self.system is None or isinstance(self.system, str) else self.system
+        marks = [validate(_CACHE_CONTROL, mark, ("cache_control",)) for mark in find_breakpoints(marked)]
+        if self.cache_control is not None:
+            marks.append(self.cache_control)
+        return max((mark.ttl or "5m" for mark in marks), key=["5m", "1h"].index, default=None)
+
+    @property
     def system_prompt(self) -> list[str]:
         """The system prompt's texts, in order."""
         if self.system is None or isinstance(self.system, str):
@@ -177,6 +206,7 @@ class AskRequest(_Argument):
 
 _REQUEST = TypeAdapter(AskRequest)
 _MESSAGES: TypeAdapter[list[SentMessage]] = TypeAdapter(Messages)
+_CACHE_CONTROL = TypeAdapter(CacheControl)
 
 
 def parse_request(arguments: Json) -> AskRequest:
@@ -192,6 +222,7 @@ def parse_request(arguments: Json) -> AskRequest:
     if request.prompt is not None and not request.prompt.strip():
         raise InvalidRequest("The prompt is empty. Say something.")
     _check_options(request)
+    _ = request.wanted_cache
     if request.session_id is None:
         _ = request.conversation  # else it is checked with what was said before
     return request
@@ -361,4 +392,5 @@ class Health(_Strict):
     in_flight: int
     queued: int
     last_error: ErrorInfo | None
+    storage_problem: str | None = Field(default=None, description="Why no conversation outlives its process, if so.")
     uptime: float = Field(description="Seconds since the server started.")

@@ -32,11 +32,11 @@ from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, AskResult, ErrorInfo, p
 NEEDED = ("model", "max_tokens", "messages")
 """The fields that the Messages API does not do without."""
 
-CARRIED = frozenset({*NEEDED, "system", "tools", "tool_choice", "thinking", "output_config"})
+CARRIED = frozenset({*NEEDED, "system", "tools", "tool_choice", "thinking", "output_config", "cache_control"})
 """The fields that reach Claude."""
 
-LEFT_OUT = frozenset({"stream", "metadata", "service_tier", "cache_control"})
-"""Fields about delivery, accounting and caching: the answer is the same without them."""
+LEFT_OUT = frozenset({"stream", "metadata", "service_tier"})
+"""Fields about delivery and accounting: the answer is the same without them."""
 
 NO_CHANGE: dict[str, Any] = {"temperature": 1, "top_p": 1, "speed": "standard"}
 """Fields that can only be left out, and the one value with which that changes nothing; an empty one never does."""
