@@ -75,7 +75,7 @@ bundle: $(NODE_READY) $(UV) ## build dist/claude-max.mcpb, for hosts that instal
 		pack build/mcpb dist/claude-max.mcpb
 
 # ONLY="a name, or a pattern of names" tests those alone, once more, and keeps what is known of the others.
-mutants: $(MUTMUT_READY) ## change the pure code in two thousand ways and show which ones no test notices; takes half an hour
+mutants: $(MUTMUT_READY) ## change the pure code in two thousand ways, and show which of them no test notices; takes half an hour
 	$(if $(ONLY),,rm -rf $(MUTANTS))
 	mkdir -p $(MUTANTS)
 	ln -sfn ../../mcp_server $(MUTANTS)/src

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
@@ -197,6 +198,84 @@ async def test_who_comes_in_is_decided_by_the_first_thing_that_is_wrong(case: Ca
         assert is_anonymous(behind.scopes[0]) == case.anonymous
     else:
         assert (caller.error["status"], bool(caller.error["message"])) == (case.status, True)
+
+
+def request_with(*headers: tuple[str, str], path: str = "/claude") -> Caller:
+    """A request that lacks nothing, but for what its headers say instead."""
+    usual = {"host": "localhost", "content-type": "application/json"}
+    named = {name for name, _ in headers}
+    return Caller(path=path, headers=[*(h for h in usual.items() if h[0] not in named), *headers])
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "token", "values", "status"),
+    [
+        ("host", "/claude", None, HOSTS, 421),
+        ("origin", "/claude", None, ORIGINS, 403),
+        ("authorization", "/claude", TOKEN, AUTHORIZATIONS, 401),
+        ("x-api-key", "/v1/messages", TOKEN, KEYS, 401),
+        ("x-api-key", "/claude", TOKEN, [(value, False) for value, _ in KEYS], 401),
+        ("content-type", "/claude", None, TYPES, 415),
+        ("content-length", "/claude", None, LENGTHS, 413),
+    ],
+)
+@in_virtual_asyncio_time
+async def test_each_header_alone_lets_in_or_keeps_out(
+    header: str, path: str, token: str | None, values: Labelled, status: int
+) -> None:
+    for value, is_in_order in values:
+        caller = request_with((header, value), path=path)
+        await knock(caller, make_body(b"{}"), token)
+        assert caller.status == (200 if is_in_order else status), value
+
+
+ADMITTED = ("authorization", "Bearer the token")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code", "kind", "part"),
+    [
+        ([("host", "evil.example")], 421, "wrong_host", "invalid_request_error", "Host"),
+        ([("origin", "null")], 403, "foreign_origin", "permission_error", "Origin"),
+        ([], 401, "unauthorized", "authentication_error", "Authorization"),
+        ([ADMITTED, ("content-type", "")], 415, "wrong_content_type", "invalid_request_error", "Content-Type"),
+        ([ADMITTED, ("content-length", "9" * 9)], 413, "request_too_large", "request_too_large", "Content-Length"),
+        ([("a", "")] * MAX_HEADERS, 431, "request_too_large", "invalid_request_error", "head"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@in_virtual_asyncio_time
+async def test_a_refusal_is_a_typed_error_that_names_the_part_of_the_request(
+    headers: list[tuple[str, str]], status: int, code: str, kind: str, part: str
+) -> None:
+    caller = request_with(*headers)
+    await knock(caller, make_body(b"{}"), TOKEN)
+    answer: Json = json.loads(caller.sent[1]["body"])
+    message = answer["error"].pop("message")
+    assert answer == {"type": "error", "success": False, "error": {"type": kind, "code": code, "status": status}}
+    assert message.startswith(f"The request's {part} is not accepted. ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "header", "is_open"),
+    [
+        ("GET", "/health", "", ("accept", "*/*"), True),
+        ("GET", "/", "", ("accept", "text/html"), True),
+        ("GET", "/", "", ("a", "text/html"), False),
+        ("GET", "/claude", "", ("accept", "text/html"), False),
+        ("OPTIONS", "/health", "", ("accept", "text/html"), False),
+        ("GET", "/health", "key=the+token", ("accept", "*/*"), False),
+        ("GET", "/health", "", ("authorization", "Bearer wrong"), False),
+    ],
+)
+@in_virtual_asyncio_time
+async def test_without_the_token_two_things_are_open_and_are_told_so(
+    method: str, path: str, query: str, header: tuple[str, str], is_open: bool
+) -> None:
+    caller = Caller(method, path, query, [("host", "localhost"), header])
+    behind = await knock(caller, make_body(), TOKEN)
+    assert caller.status == (200 if is_open else 401)
+    assert [is_anonymous(scope) for scope in behind.scopes] == [True] * is_open
 
 
 def is_named(host: str) -> bool:

@@ -252,6 +252,26 @@ def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
     going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
     assert going_on.conversation == [*earlier, user(text("c"))]
     assert (going_on.system_prompt, going_on.model, going_on.prompt) == (["Be terse."], "opus", None)
+    assert [{**message} for message in going_on.messages or []] == [*earlier, {"role": "user", "content": "c"}]
+
+
+@pytest.mark.parametrize("earlier", [[], [user(text("a")), assistant(text("b"))]], ids=["first", "later"])
+@pytest.mark.parametrize(
+    ("own", "system", "model"),
+    [
+        ({}, ["Be terse."], "haiku"),
+        ({"model": "opus"}, ["Be terse."], "opus"),
+        ({"system": "Be kind."}, ["Be kind."], "haiku"),
+        ({"system": ""}, [], "haiku"),
+    ],
+    ids=str,
+)
+def test_going_on_has_the_options_of_before_where_it_brings_none(
+    earlier: list[Json], own: Json, system: list[str], model: str
+) -> None:
+    request = parse_request({"prompt": "c", "session_id": "s", **own})
+    going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
+    assert (going_on.system_prompt, going_on.model) == (system, model)
 
 
 def test_what_was_kept_of_a_conversation_must_be_one() -> None:
