@@ -2,17 +2,16 @@
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import anyio
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message
 
-from claude_max_mcp.front.door import MAX_BODY, MAX_HEAD, MAX_HEADERS, Door, is_anonymous
+from claude_max_mcp.front.door import MAX_BODY, MAX_HEAD, MAX_HEADERS, is_anonymous
+from tests.properties.knocking import Caller, knock, make_body, request_with
 from tests.properties.values import Json
 from tests.virtual import in_virtual_asyncio_time
 
@@ -40,75 +39,6 @@ TYPES: Labelled = [
     *((value, False) for value in ("text/plain", "", "application/json-seq")),
 ]
 LENGTHS: Labelled = [("0", True), ("2", True), (str(MAX_BODY), True), (str(MAX_BODY + 1), False), ("many", True)]
-
-
-@dataclass
-class Caller:
-    """One request, and what comes back."""
-
-    method: str = "POST"
-    path: str = "/claude"
-    query: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=lambda: [("host", "localhost")])
-    sent: list[Message] = field(default_factory=list[Message])
-
-    @property
-    def scope(self) -> Scope:
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers]
-        query = self.query.encode()
-        return {
-            "type": "http", "method": self.method, "path": self.path, "query_string": query, "headers": headers
-        }  # fmt: skip
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-
-    @property
-    def status(self) -> int | None:
-        return self.sent[0]["status"] if self.sent else None
-
-    @property
-    def error(self) -> Json:
-        return json.loads(self.sent[1]["body"])["error"]
-
-
-class Behind:
-    """What is behind the door: it reads the body, notes what it got, and answers."""
-
-    def __init__(self) -> None:
-        self.scopes: list[Scope] = []
-        self.bodies: list[bytes] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scopes.append(scope)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        self.bodies.append(body)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-
-def make_body(*chunks: bytes, every: float = 0.0) -> Callable[[], Awaitable[Message]]:
-    """A `receive` that gives a body in chunks, each after some seconds; then the caller is gone."""
-    left = deque(chunks)
-
-    async def receive() -> Message:
-        if not left:
-            return {"type": "http.disconnect"}
-        await anyio.sleep(every)
-        return {"type": "http.request", "body": left.popleft(), "more_body": bool(left)}
-
-    return receive
-
-
-async def knock(caller: Caller, receive: Receive, token: str | None = None, seconds: float = 30.0) -> Behind:
-    behind = Behind()
-    door = Door(behind, token=token, hosts=["Own.example"], origins=["https://app.example"], body_seconds=seconds)
-    await door(caller.scope, receive, caller.send)
-    assert len(behind.scopes) == (caller.status == 200)
-    return behind
 
 
 @dataclass(frozen=True)
@@ -198,13 +128,6 @@ async def test_who_comes_in_is_decided_by_the_first_thing_that_is_wrong(case: Ca
         assert is_anonymous(behind.scopes[0]) == case.anonymous
     else:
         assert (caller.error["status"], bool(caller.error["message"])) == (case.status, True)
-
-
-def request_with(*headers: tuple[str, str], path: str = "/claude") -> Caller:
-    """A request that lacks nothing, but for what its headers say instead."""
-    usual = {"host": "localhost", "content-type": "application/json"}
-    named = {name for name, _ in headers}
-    return Caller(path=path, headers=[*(h for h in usual.items() if h[0] not in named), *headers])
 
 
 @pytest.mark.parametrize(
@@ -320,6 +243,18 @@ JSON = [("host", "localhost"), ("content-type", "application/json"), ("transfer-
 async def test_a_body_comes_through_as_it_was_sent(chunks: list[bytes]) -> None:
     behind = await knock(Caller(headers=JSON), make_body(*chunks))
     assert behind.bodies == [b"".join(chunks)]
+    assert behind.after == [{"type": "http.disconnect"}], "what follows is heard, too"
+
+
+@in_virtual_asyncio_time
+async def test_a_body_ends_where_no_more_is_announced() -> None:
+    left = deque[Message]([{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return left.popleft()
+
+    behind = await knock(Caller(headers=JSON), receive)
+    assert (behind.bodies, behind.after) == ([b"{}"], [{"type": "http.disconnect"}])
 
 
 @given(
@@ -330,6 +265,7 @@ async def test_a_body_has_a_bound(sizes: list[int]) -> None:
     caller = Caller(headers=JSON)
     await knock(caller, make_body(*(bytes(size) for size in sizes)))
     assert caller.status == (200 if sum(sizes) <= MAX_BODY else 413)
+    assert caller.status == 200 or caller.error["message"].startswith("The request's body is not accepted. ")
 
 
 @in_virtual_asyncio_time
@@ -349,16 +285,23 @@ async def test_who_is_gone_before_the_body_is_whole_is_answered_nothing() -> Non
     assert caller.sent == []
 
 
-@given(count=st.integers(1, 5), every=st.sampled_from([0.5, 2.0, 3.0, 9.0]))
+@given(
+    count=st.integers(1, 5),
+    every=st.sampled_from([0.5, 2.0, 3.0, 9.0]),
+    announced=st.sampled_from([("transfer-encoding", "chunked"), ("content-length", "5")]),
+)
 @in_virtual_asyncio_time
-async def test_a_body_has_a_time_in_which_it_must_be_there(count: int, every: float) -> None:
-    caller = Caller(headers=JSON)
+async def test_a_body_has_a_time_in_which_it_must_be_there(
+    count: int, every: float, announced: tuple[str, str]
+) -> None:
+    caller = request_with(announced)
     await knock(caller, make_body(*[b"x"] * count, every=every), seconds=7.0)
     if count * every < 7:
         assert caller.status == 200
     else:
         headers: Any = dict(caller.sent[0]["headers"])
         assert (caller.status, caller.error["code"], headers[b"connection"]) == (408, "timeout", b"close")
+        assert caller.error["message"].startswith("The request's body is not accepted. ")
         assert "7 s" in caller.error["message"]
 
 
