@@ -1,6 +1,7 @@
 """Conversations as callers send them: what is taken as it is, what is refused, and at which place."""
 
 import json
+from base64 import b64encode
 from copy import deepcopy
 from typing import Any
 
@@ -227,6 +228,24 @@ def test_what_cannot_be_carried_is_named_with_what_can(arguments: Json, says: st
     with pytest.raises(RequestError) as raised:
         parse_request(arguments)
     assert (raised.value.code, raised.value.message) == ("unsupported", says)
+
+
+def picture(data: str) -> Json:
+    return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF....WEBP"], ids=repr
+)
+def test_a_picture_is_known_by_how_it_begins(start: bytes) -> None:
+    block = picture(b64encode(start + bytes(30)).decode())
+    assert conversation(user(block)) == [user(block)]
+
+
+@pytest.mark.parametrize("data", ["", "R0lGODlh!", "R0lG!ODlh", "R0lGODlé", b64encode(b"RIFF....WAVE").decode()])
+def test_what_does_not_begin_like_a_picture_in_base64_is_refused(data: str) -> None:
+    with pytest.raises(RequestError, match=r"^messages\.0\.content\.0\.source\.data: a PNG, "):
+        conversation(user(picture(data)))
 
 
 def test_a_refusal_does_not_repeat_a_long_value() -> None:
