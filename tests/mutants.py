@@ -27,7 +27,7 @@ def read_results(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 def format_table(results: list[tuple[str, str]]) -> Iterator[str]:
     """A line for each module, and one for all of them."""
     modules: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for name, status in results:
+    for name, status in sorted(results):
         modules[name.rpartition(".")[0]][status] += 1
     modules["all"] = sum(modules.values(), Counter[str]())
     width = max(map(len, modules))
