@@ -38,8 +38,16 @@ ASIDES = st.sampled_from(
 )
 """What the CLI says beside the events of a message."""
 
-RETRY = System(type="system", subtype="api_retry", attempt=1, max_retries=2, retry_delay_ms=560.4, error="overloaded")
-NOTICE = {"type": "retry", "attempt": 1, "max_retries": 2, "delay_ms": 560, "error": "overloaded", "status": None}
+RETRY = System(
+    type="system",
+    subtype="api_retry",
+    attempt=1,
+    max_retries=2,
+    retry_delay_ms=560.4,
+    error_status=529,
+    error="overloaded",
+)
+NOTICE = {"type": "retry", "attempt": 1, "max_retries": 2, "delay_ms": 560, "error": "overloaded", "status": 529}
 
 TOOLS = st.just(frozenset(CALLER_TOOLS)) | st.sets(st.sampled_from(CALLER_TOOLS)).map(frozenset)
 """The caller's tools; a call of any other ends the process."""
