@@ -15,7 +15,7 @@ MUTMUT_READY := .venv-mutants/.installed
 MUTANTS := build/mutants
 
 # Some for each dependency, and nothing twice.
-LOWEST := tests/provider tests/end_to_end/contract/test_output.py tests/end_to_end/test_agents.py \
+SELECTION := tests/provider tests/end_to_end/contract/test_output.py tests/end_to_end/test_agents.py \
 	$(patsubst %,tests/server/test_%.py,ask commands door http mcp metrics messages_api pool progress resources tracing)
 
 # Neither the tests nor the demo may see, let alone use, the account of whoever runs make.
@@ -28,8 +28,8 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test coverage test-slow test-lowest test-docker conformance bundle cli-check lint format types check \
-	mutants bench lock clean ci
+.PHONY: help install demo test coverage test-selection test-slow test-lowest test-docker conformance bundle cli-check lint format \
+	types check mutants bench lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ coverage: $(READY) ## run them and cli-check, and show what they do not reach; f
 	$(BIN)/coverage run -m pytest $(PARALLEL) tests tests/cli; status=$$?; \
 		$(BIN)/coverage combine --quiet && $(BIN)/coverage report && exit $$status
 
+test-selection: $(READY) ## run only what test-lowest runs, such as with another Python (VENV=.venv-3.14 PYTHON=python3.14)
+	$(BIN)/pytest $(PARALLEL) $(SELECTION)
+
 test-slow: $(READY) ## test the page in a browser (needs Chromium), replicas (nginx), the examples, the benchmarks
 	$(BIN)/pytest $(PARALLEL) tests/slow
 
@@ -54,7 +57,7 @@ test-lowest: $(UV) ## run some of the tests with the oldest dependencies that py
 	$(UV) venv --quiet --clear .venv-lowest
 	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 		--group build --group dev --editable . --editable "./provider[embedded]"
-	.venv-lowest/bin/pytest $(PARALLEL) $(LOWEST)
+	.venv-lowest/bin/pytest $(PARALLEL) $(SELECTION)
 
 cli-check: $(READY) ## show what a new version of the CLI has changed: the facts that this project rests on
 	$(BIN)/pytest $(PARALLEL) tests/cli

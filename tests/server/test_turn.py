@@ -61,6 +61,16 @@ async def test_a_call_of_the_callers_only_tool_is_an_answer_that_waits_for_its_r
     assert (outcome.settled, run.stops) == (True, 0)
 
 
+@pytest.mark.parametrize("content", [(ToolUse("unknown"),), (ToolUse("look"), ToolUse("unknown")), ()], ids=len)
+@in_virtual_time
+async def test_where_the_cli_would_go_on_by_itself_its_process_is_ended(content: tuple[ToolUse, ...]) -> None:
+    run = Run()
+    run.say(Reply(content=content))
+    outcome = await run.turn.wait()
+    assert (outcome.settled, run.stops) == (False, 1)
+    assert [block["name"] for block in outcome.message["content"]] == [call.name for call in content]
+
+
 @in_virtual_time
 async def test_an_end_that_has_no_reason_yet_stops_nothing() -> None:
     run = Run()
