@@ -9,6 +9,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 NODE_READY := .venv/node/.installed
+# Mutation testing has an environment of its own, with what is locked; it works in a folder in which `src` is mcp_server.
+MUTMUT := mutmut==3.8.1
+MUTMUT_READY := .venv-mutants/.installed
+MUTANTS := build/mutants
 
 # Some for each dependency, and nothing twice.
 SELECTION := tests/provider tests/end_to_end/contract/test_output.py tests/end_to_end/test_agents.py \
@@ -25,7 +29,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test coverage test-selection test-slow test-lowest test-docker conformance bundle cli-check lint format \
-	types check bench lock clean ci
+	types check mutants bench lock clean ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -73,6 +77,16 @@ bundle: $(NODE_READY) $(UV) ## build dist/claude-max.mcpb, for hosts that instal
 	.venv/node/node_modules/.bin/node .venv/node/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js \
 		pack build/mcpb dist/claude-max.mcpb
 
+# ONLY="a name, or a pattern of names" tests those alone, once more, and keeps what is known of the others.
+mutants: $(MUTMUT_READY) ## change the pure code in two thousand ways, and show which of them no test notices; takes half an hour
+	$(if $(ONLY),,rm -rf $(MUTANTS))
+	mkdir -p $(MUTANTS)
+	ln -sfn ../../mcp_server $(MUTANTS)/src
+	ln -sfn ../../tests $(MUTANTS)/tests
+	ln -sfn ../../pyproject.toml $(MUTANTS)/pyproject.toml
+	cd $(MUTANTS) && $(CURDIR)/.venv-mutants/bin/mutmut run $(ONLY)
+	@cd $(MUTANTS) && $(CURDIR)/.venv-mutants/bin/mutmut results --all true | $(CURDIR)/$(BIN)/python tests/mutants.py
+
 lint: $(READY) ## check formatting and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -119,6 +133,13 @@ $(READY): requirements.lock pyproject.toml provider/pyproject.toml | $(UV)
 		$(UV) venv --clear $(if $(filter-out file,$(origin PYTHON)),--python "$(PYTHON)") $(VENV)
 	$(UV) pip sync --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --editable . --editable ./provider
+	@touch $@
+
+$(MUTMUT_READY): requirements.lock pyproject.toml provider/pyproject.toml Makefile | $(READY)
+	$(UV) venv --quiet --clear $(if $(filter-out file,$(origin PYTHON)),--python "$(PYTHON)") .venv-mutants
+	$(UV) pip sync --quiet --python .venv-mutants/bin/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python .venv-mutants/bin/python --no-deps --editable . --editable ./provider
+	$(UV) pip install --quiet --python .venv-mutants/bin/python $(MUTMUT)
 	@touch $@
 
 # The registry's tools of `make conformance`, with a node of their own; pinned there, so no lock is needed.

@@ -24,6 +24,9 @@ _phases = set(Phase) - {Phase.explain}  # it takes minutes
 _any_speed = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], phases=_phases)
 settings.register_profile("default", _any_speed, derandomize=True, max_examples=50)
 settings.register_profile("thorough", _any_speed, derandomize=False, max_examples=500, print_blob=True)
+# For `make mutants`, which only asks whether there is a failure: few examples, and none is made smaller.
+_found = {Phase.explicit, Phase.generate}
+settings.register_profile("mutants", _any_speed, derandomize=True, max_examples=20, phases=_found)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,16 @@
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import anyio
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message
 
-from claude_max_mcp.front.door import MAX_BODY, MAX_HEAD, MAX_HEADERS, Door, is_anonymous
+from claude_max_mcp.front.door import MAX_BODY, MAX_HEAD, MAX_HEADERS, is_anonymous
+from tests.properties.knocking import Caller, knock, make_body, request_with
 from tests.properties.values import Json
 from tests.virtual import in_virtual_asyncio_time
 
@@ -39,75 +39,6 @@ TYPES: Labelled = [
     *((value, False) for value in ("text/plain", "", "application/json-seq")),
 ]
 LENGTHS: Labelled = [("0", True), ("2", True), (str(MAX_BODY), True), (str(MAX_BODY + 1), False), ("many", True)]
-
-
-@dataclass
-class Caller:
-    """One request, and what comes back."""
-
-    method: str = "POST"
-    path: str = "/claude"
-    query: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=lambda: [("host", "localhost")])
-    sent: list[Message] = field(default_factory=list[Message])
-
-    @property
-    def scope(self) -> Scope:
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers]
-        query = self.query.encode()
-        return {
-            "type": "http", "method": self.method, "path": self.path, "query_string": query, "headers": headers
-        }  # fmt: skip
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-
-    @property
-    def status(self) -> int | None:
-        return self.sent[0]["status"] if self.sent else None
-
-    @property
-    def error(self) -> Json:
-        return json.loads(self.sent[1]["body"])["error"]
-
-
-class Behind:
-    """What is behind the door: it reads the body, notes what it got, and answers."""
-
-    def __init__(self) -> None:
-        self.scopes: list[Scope] = []
-        self.bodies: list[bytes] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scopes.append(scope)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        self.bodies.append(body)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-
-def make_body(*chunks: bytes, every: float = 0.0) -> Callable[[], Awaitable[Message]]:
-    """A `receive` that gives a body in chunks, each after some seconds; then the caller is gone."""
-    left = deque(chunks)
-
-    async def receive() -> Message:
-        if not left:
-            return {"type": "http.disconnect"}
-        await anyio.sleep(every)
-        return {"type": "http.request", "body": left.popleft(), "more_body": bool(left)}
-
-    return receive
-
-
-async def knock(caller: Caller, receive: Receive, token: str | None = None, seconds: float = 30.0) -> Behind:
-    behind = Behind()
-    door = Door(behind, token=token, hosts=["Own.example"], origins=["https://app.example"], body_seconds=seconds)
-    await door(caller.scope, receive, caller.send)
-    assert len(behind.scopes) == (caller.status == 200)
-    return behind
 
 
 @dataclass(frozen=True)
@@ -199,6 +130,77 @@ async def test_who_comes_in_is_decided_by_the_first_thing_that_is_wrong(case: Ca
         assert (caller.error["status"], bool(caller.error["message"])) == (case.status, True)
 
 
+@pytest.mark.parametrize(
+    ("header", "path", "token", "values", "status"),
+    [
+        ("host", "/claude", None, HOSTS, 421),
+        ("origin", "/claude", None, ORIGINS, 403),
+        ("authorization", "/claude", TOKEN, AUTHORIZATIONS, 401),
+        ("x-api-key", "/v1/messages", TOKEN, KEYS, 401),
+        ("x-api-key", "/claude", TOKEN, [(value, False) for value, _ in KEYS], 401),
+        ("content-type", "/claude", None, TYPES, 415),
+        ("content-length", "/claude", None, LENGTHS, 413),
+    ],
+)
+@in_virtual_asyncio_time
+async def test_each_header_alone_lets_in_or_keeps_out(
+    header: str, path: str, token: str | None, values: Labelled, status: int
+) -> None:
+    for value, is_in_order in values:
+        caller = request_with((header, value), path=path)
+        await knock(caller, make_body(b"{}"), token)
+        assert caller.status == (200 if is_in_order else status), value
+
+
+ADMITTED = ("authorization", "Bearer the token")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code", "kind", "part"),
+    [
+        ([("host", "evil.example")], 421, "wrong_host", "invalid_request_error", "Host"),
+        ([("origin", "null")], 403, "foreign_origin", "permission_error", "Origin"),
+        ([], 401, "unauthorized", "authentication_error", "Authorization"),
+        ([ADMITTED, ("content-type", "")], 415, "wrong_content_type", "invalid_request_error", "Content-Type"),
+        ([ADMITTED, ("content-length", "9" * 9)], 413, "request_too_large", "request_too_large", "Content-Length"),
+        ([("a", "")] * MAX_HEADERS, 431, "request_too_large", "invalid_request_error", "head"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@in_virtual_asyncio_time
+async def test_a_refusal_is_a_typed_error_that_names_the_part_of_the_request(
+    headers: list[tuple[str, str]], status: int, code: str, kind: str, part: str
+) -> None:
+    caller = request_with(*headers)
+    await knock(caller, make_body(b"{}"), TOKEN)
+    answer: Json = json.loads(caller.sent[1]["body"])
+    message = answer["error"].pop("message")
+    assert answer == {"type": "error", "success": False, "error": {"type": kind, "code": code, "status": status}}
+    assert message.startswith(f"The request's {part} is not accepted. ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "header", "is_open"),
+    [
+        ("GET", "/health", "", ("accept", "*/*"), True),
+        ("GET", "/", "", ("accept", "text/html"), True),
+        ("GET", "/", "", ("a", "text/html"), False),
+        ("GET", "/claude", "", ("accept", "text/html"), False),
+        ("OPTIONS", "/health", "", ("accept", "text/html"), False),
+        ("GET", "/health", "key=the+token", ("accept", "*/*"), False),
+        ("GET", "/health", "", ("authorization", "Bearer wrong"), False),
+    ],
+)
+@in_virtual_asyncio_time
+async def test_without_the_token_two_things_are_open_and_are_told_so(
+    method: str, path: str, query: str, header: tuple[str, str], is_open: bool
+) -> None:
+    caller = Caller(method, path, query, [("host", "localhost"), header])
+    behind = await knock(caller, make_body(), TOKEN)
+    assert caller.status == (200 if is_open else 401)
+    assert [is_anonymous(scope) for scope in behind.scopes] == [True] * is_open
+
+
 def is_named(host: str) -> bool:
     """Whether a `Host` is one of the names, in brackets or not, with a port or without."""
     host = host.lower()
@@ -241,6 +243,18 @@ JSON = [("host", "localhost"), ("content-type", "application/json"), ("transfer-
 async def test_a_body_comes_through_as_it_was_sent(chunks: list[bytes]) -> None:
     behind = await knock(Caller(headers=JSON), make_body(*chunks))
     assert behind.bodies == [b"".join(chunks)]
+    assert behind.after == [{"type": "http.disconnect"}], "what follows is heard, too"
+
+
+@in_virtual_asyncio_time
+async def test_a_body_ends_where_no_more_is_announced() -> None:
+    left = deque[Message]([{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return left.popleft()
+
+    behind = await knock(Caller(headers=JSON), receive)
+    assert (behind.bodies, behind.after) == ([b"{}"], [{"type": "http.disconnect"}])
 
 
 @given(
@@ -251,6 +265,7 @@ async def test_a_body_has_a_bound(sizes: list[int]) -> None:
     caller = Caller(headers=JSON)
     await knock(caller, make_body(*(bytes(size) for size in sizes)))
     assert caller.status == (200 if sum(sizes) <= MAX_BODY else 413)
+    assert caller.status == 200 or caller.error["message"].startswith("The request's body is not accepted. ")
 
 
 @in_virtual_asyncio_time
@@ -270,16 +285,23 @@ async def test_who_is_gone_before_the_body_is_whole_is_answered_nothing() -> Non
     assert caller.sent == []
 
 
-@given(count=st.integers(1, 5), every=st.sampled_from([0.5, 2.0, 3.0, 9.0]))
+@given(
+    count=st.integers(1, 5),
+    every=st.sampled_from([0.5, 2.0, 3.0, 9.0]),
+    announced=st.sampled_from([("transfer-encoding", "chunked"), ("content-length", "5")]),
+)
 @in_virtual_asyncio_time
-async def test_a_body_has_a_time_in_which_it_must_be_there(count: int, every: float) -> None:
-    caller = Caller(headers=JSON)
+async def test_a_body_has_a_time_in_which_it_must_be_there(
+    count: int, every: float, announced: tuple[str, str]
+) -> None:
+    caller = request_with(announced)
     await knock(caller, make_body(*[b"x"] * count, every=every), seconds=7.0)
     if count * every < 7:
         assert caller.status == 200
     else:
         headers: Any = dict(caller.sent[0]["headers"])
         assert (caller.status, caller.error["code"], headers[b"connection"]) == (408, "timeout", b"close")
+        assert caller.error["message"].startswith("The request's body is not accepted. ")
         assert "7 s" in caller.error["message"]
 
 

@@ -249,3 +249,24 @@ async def test_what_comes_after_the_end_is_ended_at_once(limits: Limits, number:
         guest = room.make_guest(number)
         room.idle.keep("key", guest.conversation)
         assert guest.ended and len(room.idle) == 0
+
+
+@in_virtual_asyncio_time
+async def test_where_there_is_no_memory_for_one_more_process_the_one_that_would_end_next_is_used_again() -> None:
+    for spare, is_reused in ((PROCESS_MB * MB, False), (PROCESS_MB * MB - 1, True)):
+        with furnished(Limits(most=4, memory=60 * MB + spare, reuse=True)) as room:
+            async with room.idle.open():
+                guest = room.make_guest(6)
+                room.idle.keep("key", guest.conversation)
+                taken = room.idle.take_for_rewind(guest.conversation.options.key, pressed=False)
+                assert taken is (guest.conversation if is_reused else None)
+
+
+@in_virtual_asyncio_time
+async def test_one_byte_too_many_ends_the_first() -> None:
+    with furnished(Limits(most=4, memory=120 * MB - 1, reuse=True)) as room:
+        async with room.idle.open():
+            room.idle.keep("a", (first := room.make_guest(3)).conversation)
+            assert not first.ended
+            room.idle.keep("b", (second := room.make_guest(6)).conversation)
+            assert (first.ended, second.ended) == (True, False)

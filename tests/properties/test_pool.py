@@ -32,13 +32,14 @@ class Smithy:
         return list(self._breaking)
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[FakeWorker]:
+    async def __call__(self, borrower: int = 0) -> AsyncGenerator[FakeWorker]:
+        """Start a worker for anybody, or for the one borrower of that number."""
         seconds, fails = next(self._starts, (0.0, False))
         await anyio.sleep(seconds)
         if fails:
             self.failures.append(error := ServiceError("cli_failed", f"Start {len(self.failures)} failed."))
             raise error
-        worker = FakeWorker(0)
+        worker = FakeWorker(borrower)
         breaking = self._breaking[worker] = anyio.Event()
         try:
             async with beside(partial(fail_after, breaking)):
@@ -62,7 +63,8 @@ async def fail_after(breaking: anyio.Event) -> None:
 class Borrower:
     """One request for a worker, and what has become of it."""
 
-    special: bool
+    number: int
+    """Whose worker has this number, too; or 0, for a worker that anybody may have."""
     state: str = "coming"
     worker: FakeWorker | None = None
     error: Exception | None = None
@@ -72,7 +74,7 @@ class Borrower:
     async def borrow(self, pool: Pool[FakeWorker], start: Smithy) -> None:
         self.state = "waiting"
         try:
-            loan = await pool.take(start if self.special else None)
+            loan = await pool.take(partial(start, self.number) if self.number else None)
         except Exception as error:
             self.state, self.error = "refused", error
             return
@@ -102,14 +104,14 @@ class Shop:
         return [borrower for borrower in self.borrowers if borrower.state in states]
 
     def come(self, *, special: bool = False) -> None:
-        self.borrowers.append(borrower := Borrower(special))
+        self.borrowers.append(borrower := Borrower(len(self.borrowers) + 1 if special else 0))
         borrower.give_up = self._begin(partial(borrower.borrow, self.pool, self.smithy))
 
     async def act(self, action: str, number: int) -> None:
         """Do one thing; `number` chooses who does it, or to what."""
         match action:
             case "take":
-                self.come(special=number % 5 == 0)
+                self.come(special=number % 3 == 0)
             case "end" if lent := self.those("lent"):
                 lent[number % len(lent)].may_end.set()
             case "give up" if present := self.those("coming", "waiting", "lent"):
@@ -133,6 +135,7 @@ class Shop:
         workers = [borrower.worker for borrower in self.borrowers if borrower.worker is not None]
         assert len(workers) == len(set(workers)), "a worker serves once"
         assert not any(borrower.worker and borrower.worker.resting for borrower in lent)
+        assert all(b.worker.number == b.number for b in self.borrowers if b.worker), "one's own is nobody else's"
         assert stats.warm <= self.warm
         assert min(stats.size, stats.starting) >= 0 and stats.leased >= len(lent) - len(self._broken())
         errors = [b.error for b in self.borrowers if b.error is not None]
@@ -155,7 +158,7 @@ class Shop:
         assert self.those("waiting", "lent") == []
         assert self.pool.stats == at_rest
         assert self.pool.workers == set(self.smithy.live)
-        assert len(self.smithy.live) == self.warm
+        assert [worker.number for worker in self.smithy.live] == [0] * self.warm
 
 
 STARTS = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.01, 0.5, 3.0]), st.sampled_from([False, False, False, True])))

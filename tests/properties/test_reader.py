@@ -13,7 +13,17 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from claude_max_mcp.claude.process import ClaudeProcess
-from claude_max_mcp.claude.protocol import HostRequest, Other, Output, parse_output
+from claude_max_mcp.claude.protocol import (
+    ControlRequest,
+    HookCallback,
+    HostRequest,
+    McpMessage,
+    Other,
+    OtherRequest,
+    Output,
+    StreamEvent,
+    parse_output,
+)
 from claude_max_mcp.claude.worker import Worker
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.options import Options
@@ -57,6 +67,20 @@ DAMAGED = other_values() | other_bytes()
 def test_what_the_cli_says_is_understood() -> None:
     messages = [parse_output(from_json(line)) for line in LINES]
     assert [message.type for message in messages if isinstance(message, Other)] == ["user"]
+
+
+def test_an_event_goes_on_as_it_was_sent() -> None:
+    said = [from_json(line) for line in LINES]
+    events = [message for message in map(parse_output, said) if isinstance(message, StreamEvent)]
+    assert [event.model_dump() for event in events] == [
+        {"type": "stream_event", "event": message["event"]} for message in said if message["type"] == "stream_event"
+    ]
+
+
+def test_a_request_of_the_cli_is_of_its_own_kind_or_keeps_its_name() -> None:
+    asked = [parse_output(from_json(line)) for line in [*REQUESTS, make_request({"subtype": "of_a_later_cli"})]]
+    kinds = {type(message.request): message.request.subtype for message in asked if isinstance(message, ControlRequest)}
+    assert kinds == {McpMessage: "mcp_message", HookCallback: "hook_callback", OtherRequest: "of_a_later_cli"}
 
 
 @given(line=DAMAGED)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from claude_max_mcp.claude.protocol import (
 from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.engine.turn import Turn, TurnResult
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
+from claude_max_mcp.standin import Reply, Text, ToolUse
 from tests.properties.runs import CALLER_TOOLS, Run, runs
 from tests.properties.values import Json
 from tests.virtual import in_virtual_asyncio_time
@@ -36,8 +38,16 @@ ASIDES = st.sampled_from(
 )
 """What the CLI says beside the events of a message."""
 
-RETRY = System(type="system", subtype="api_retry", attempt=1, max_retries=2, retry_delay_ms=560.4, error="overloaded")
-NOTICE = {"type": "retry", "attempt": 1, "max_retries": 2, "delay_ms": 560, "error": "overloaded", "status": None}
+RETRY = System(
+    type="system",
+    subtype="api_retry",
+    attempt=1,
+    max_retries=2,
+    retry_delay_ms=560.4,
+    error_status=529,
+    error="overloaded",
+)
+NOTICE = {"type": "retry", "attempt": 1, "max_retries": 2, "delay_ms": 560, "error": "overloaded", "status": 529}
 
 TOOLS = st.just(frozenset(CALLER_TOOLS)) | st.sets(st.sampled_from(CALLER_TOOLS)).map(frozenset)
 """The caller's tools; a call of any other ends the process."""
@@ -210,6 +220,31 @@ async def test_where_the_process_ends_too_early_its_end_is_the_error(case: Case)
         assert outcome is LOST
     else:
         assert isinstance(outcome, TurnResult)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_whole"),
+    [(Reply(content=(Text("cut"),), stop_reason="max_tokens"), True), (Reply(content=(ToolUse("look"),)), False)],
+    ids=["stopped", "not stopped"],
+)
+@in_virtual_asyncio_time
+async def test_a_message_that_lacks_only_its_last_event_is_whole_if_the_process_was_stopped_for_it(
+    reply: Reply, is_whole: bool
+) -> None:
+    passed: list[Any] = []
+    turn = Turn(caller_tools=frozenset({"look"}), stop=lambda: None)
+    turn.follow(passed.append)
+    *events, last = reply.make_events("claude-sonnet-5-5")
+    for said in events:
+        turn.hear(StreamEvent(type="stream_event", event=said))
+    turn.lose(LOST)
+    if is_whole:
+        assert (await turn.wait()).text == "cut"
+        assert passed == [*events, last]
+    else:
+        with pytest.raises(ServiceError) as raised:
+            await turn.wait()
+        assert raised.value is LOST and passed == events
 
 
 @given(case=cases(cut=True))

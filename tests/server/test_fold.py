@@ -165,3 +165,25 @@ def test_a_block_without_a_word_has_its_place_beside_a_call_that_is_not_shown() 
     fold, shown = merged([*silent, *Reply(content=(Text("after"),)).make_events("m")])
     assert [block["text"] for block in fold.message["content"]] == ["", "after"]
     assert [event["index"] for event in shown if event["type"] == "content_block_start"] == [0, 1]
+
+
+def test_an_error_in_a_stream_goes_on_and_changes_nothing() -> None:
+    fold = built(list(REPLIES["text"].make_events("claude-sonnet-5-5"))[:-2])
+    message = deepcopy(fold.message)
+    error: Any = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    assert fold.add(error) == [error]
+    assert fold.message == message and not fold.complete
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("text", "text"), ("thinking", "thinking"), ("thinking", "signature")], ids=str
+)
+def test_a_block_that_begins_without_a_field_gets_it_from_its_deltas(kind: str, name: str) -> None:
+    fold = built([next(iter(REPLIES["text"].make_events("claude-sonnet-5-5")))])
+    for event in (
+        {"type": "content_block_start", "index": 0, "content_block": {"type": kind}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": f"{name}_delta", name: "a"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": f"{name}_delta", name: "b"}},
+    ):
+        fold.add(cast("Event", event))
+    assert fold.message["content"] == [{"type": kind, name: "ab"}]

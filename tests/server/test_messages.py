@@ -1,6 +1,7 @@
 """Conversations as callers send them: what is taken as it is, what is refused, and at which place."""
 
 import json
+from base64 import b64encode
 from copy import deepcopy
 from typing import Any
 
@@ -229,6 +230,24 @@ def test_what_cannot_be_carried_is_named_with_what_can(arguments: Json, says: st
     assert (raised.value.code, raised.value.message) == ("unsupported", says)
 
 
+def picture(data: str) -> Json:
+    return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF....WEBP"], ids=repr
+)
+def test_a_picture_is_known_by_how_it_begins(start: bytes) -> None:
+    block = picture(b64encode(start + bytes(30)).decode())
+    assert conversation(user(block)) == [user(block)]
+
+
+@pytest.mark.parametrize("data", ["", "R0lGODlh!", "R0lG!ODlh", "R0lGODlé", b64encode(b"RIFF....WAVE").decode()])
+def test_what_does_not_begin_like_a_picture_in_base64_is_refused(data: str) -> None:
+    with pytest.raises(RequestError, match=r"^messages\.0\.content\.0\.source\.data: a PNG, "):
+        conversation(user(picture(data)))
+
+
 def test_a_refusal_does_not_repeat_a_long_value() -> None:
     for arguments in (
         {"messages": [user({"type": "x" * 5_000})]},
@@ -252,6 +271,26 @@ def test_going_on_sends_what_was_said_before_and_keeps_its_options() -> None:
     going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
     assert going_on.conversation == [*earlier, user(text("c"))]
     assert (going_on.system_prompt, going_on.model, going_on.prompt) == (["Be terse."], "opus", None)
+    assert [{**message} for message in going_on.messages or []] == [*earlier, {"role": "user", "content": "c"}]
+
+
+@pytest.mark.parametrize("earlier", [[], [user(text("a")), assistant(text("b"))]], ids=["first", "later"])
+@pytest.mark.parametrize(
+    ("own", "system", "model"),
+    [
+        ({}, ["Be terse."], "haiku"),
+        ({"model": "opus"}, ["Be terse."], "opus"),
+        ({"system": "Be kind."}, ["Be kind."], "haiku"),
+        ({"system": ""}, [], "haiku"),
+    ],
+    ids=str,
+)
+def test_going_on_has_the_options_of_before_where_it_brings_none(
+    earlier: list[Json], own: Json, system: list[str], model: str
+) -> None:
+    request = parse_request({"prompt": "c", "session_id": "s", **own})
+    going_on = request.continue_from(earlier, system="Be terse.", model="haiku")
+    assert (going_on.system_prompt, going_on.model) == (system, model)
 
 
 def test_what_was_kept_of_a_conversation_must_be_one() -> None:

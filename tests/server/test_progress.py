@@ -121,6 +121,12 @@ async def test_no_second_holds_more_even_when_nothing_can_be_joined(every: float
     assert len([event for event in sent.events if event["type"] == "content_block_start"]) == 60
 
 
+@in_virtual_time
+async def test_what_is_too_much_for_one_second_goes_out_in_the_next() -> None:
+    sent = await report({"type": "content_block_stop", "index": n} for n in range(2 * MOST_PER_SECOND + 1))
+    assert sent.times == [*[0.0] * MOST_PER_SECOND, *[1.0] * MOST_PER_SECOND, 2.0]
+
+
 @pytest.mark.parametrize("seed", range(10))
 @in_virtual_time
 async def test_at_any_pace_nothing_is_lost_and_no_second_holds_too_many(seed: int) -> None:
