@@ -15,7 +15,7 @@ import pytest
 
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
 from claude_max_mcp.wire import AskResult
-from tests.conversations import reply_of, sent
+from tests.conversations import as_blocks, reply_of, sent
 from tests.house import House, serving
 from tests.samples import IMAGE, WEATHER, Json, returned, user
 from tests.waiting import until
@@ -35,7 +35,12 @@ def prefix(house: House, index: int) -> tuple[list[Json], Any, Any]:
     """What counts for the cache: messages, system, tools."""
     body = house.standin.requests[index].body
     system = [block["text"] for block in body["system"] if "billing" not in block["text"]]
-    return sent(house, index), system, body.get("tools")
+    return whole(house, index), system, body.get("tools")
+
+
+def whole(house: House, index: int = -1) -> list[Json]:
+    """All messages of a request, the CLI's own too."""
+    return as_blocks(house.standin.requests[index].body["messages"])
 
 
 def is_continued(house: House, index: int = -1) -> bool:
@@ -132,7 +137,7 @@ async def test_so_does_one_that_another_server_began_which_shares_nothing(house:
         await here.say("something else, before")
         here.messages = chat.messages
         await here.say("three")
-    before, after = sent(house, 1), sent(house, 3)
+    before, after = whole(house, 1), whole(house, 3)
     assert [m["role"] for m in after][: len(before)] == [m["role"] for m in before]
     for index in (
         0,
@@ -165,7 +170,7 @@ async def test_a_conversation_in_a_process_that_held_another_is_kept_without_tha
         await chat.say("two")
         assert is_continued(house) and b"secret" not in house.standin.requests[-1].raw
         await secret.say("and yet more")
-        assert sent(house)[: len(sent(house, 1))] == sent(house, 1)
+        assert whole(house)[: len(whole(house, 1))] == whole(house, 1)
         assert house.service.transcripts.found == 2
 
 
@@ -178,12 +183,12 @@ async def test_two_callers_go_on_differently_from_one_point(house: House) -> Non
     await one.say("three")
     await other.say("three, differently")
     for index in (2, 3):
-        assert sent(house, index)[: len(sent(house, 1))] == sent(house, 1)
+        assert whole(house, index)[: len(whole(house, 1))] == whole(house, 1)
     await kill_all(house)
     await one.say("four")
     await other.say("four, differently")
     for index in (4, 5):
-        assert sent(house, index)[: len(sent(house, index - 2))] == sent(house, index - 2)
+        assert whole(house, index)[: len(whole(house, index - 2))] == whole(house, index - 2)
     assert house.service.transcripts.found == 4
 
 

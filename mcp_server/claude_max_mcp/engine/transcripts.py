@@ -177,7 +177,7 @@ class Transcripts:
         append_to_file(lines, content)
         written = point.model_dump_json().encode()
         replace_file(self._find_point(key), written)
-        self._touch(parts)
+        self._touch(self._find_point(key), parts)
         self.stats.problem = None
         self.stats.bytes += len(content) + len(written)
         if self.stats.bytes > self._most:
@@ -202,8 +202,7 @@ class Transcripts:
             logger.warning("The lines of a conversation in %s are not used: %s.", self._folder, reason)
             self.stats.unusable += 1
             return None
-        os.utime(path)
-        self._touch(point.parts)
+        self._touch(path, point.parts)
         self.stats.found += 1
         return Kept(tuple(point.parts), tuple(lines))
 
@@ -214,10 +213,11 @@ class Transcripts:
             raise ValueError("they are damaged")
         return [_LINE.validate_json(line) for line in content.splitlines()]
 
-    def _touch(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            with suppress(FileNotFoundError):
-                os.utime(self._find_file(part.file))
+    def _touch(self, point: Path, parts: Sequence[Part]) -> None:
+        """Let them be kept for longer, as far as they are still there."""
+        for path in (point, *(self._find_file(part.file) for part in parts)):
+            with suppress(OSError):
+                os.utime(path)
 
     def _is_over(self, path: Path) -> bool:
         return time.time() - path.stat().st_mtime > self._seconds
