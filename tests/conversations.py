@@ -4,8 +4,8 @@ from typing import Any
 
 import anyio
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply
-from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.samples import Json
 from tests.waiting import until

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Recorded, Reply, StandIn, ToolUse, echo
-from claude_max_mcp.wire import AskResult
 from tests.conversations import reply_of, session
 from tests.house import House, serving
 from tests.samples import WEATHER, Json, assistant, returned, use, user

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
-from claude_max_mcp.wire import AskResult
 from tests.conversations import as_blocks, reply_of, sent
 from tests.house import House, serving
 from tests.samples import IMAGE, WEATHER, Json, returned, user

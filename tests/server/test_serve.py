@@ -18,8 +18,8 @@ from anyio.abc import Process
 from mcp import Client, StdioServerParameters
 
 from claude_max_mcp.background import beside
+from claude_max_mcp.results import Health
 from claude_max_mcp.standin import Reply, StandIn
-from claude_max_mcp.wire import Health
 from tests.conversations import as_blocks, reply_of
 from tests.house import MODERN, asked
 from tests.samples import Json, user

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from claude_max_mcp import standin as api
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
-from claude_max_mcp.wire import AskResult
 from tests.conversations import sent, session
 from tests.house import House, serving
 from tests.samples import WEATHER, returned, user

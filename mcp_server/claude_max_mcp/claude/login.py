@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claude_max_mcp.claude.launch import Launch
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.wire import BilledTo
+from claude_max_mcp.results import BilledTo
 
 DEADLINE = 10.0
 """Seconds that the CLI gets for either question; it takes well under one."""

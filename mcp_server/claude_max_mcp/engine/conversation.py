@@ -36,8 +36,8 @@ from claude_max_mcp.engine.turn import OnEvent, Turn, TurnResult
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.messages import Block, Json, Message, collect_results, list_calls
 from claude_max_mcp.pool.pool import Loan
+from claude_max_mcp.results import BilledTo
 from claude_max_mcp.tracing import trace_controls
-from claude_max_mcp.wire import BilledTo
 
 logger = logging.getLogger(__name__)
 

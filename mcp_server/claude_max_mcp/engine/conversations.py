@@ -29,7 +29,8 @@ from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
 from claude_max_mcp.messages import Message
 from claude_max_mcp.pool.admission import Admission
 from claude_max_mcp.pool.pool import Pool, PoolHistory, PoolStats
-from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo
+from claude_max_mcp.results import AskResult, ErrorInfo
+from claude_max_mcp.wire import AskRequest
 
 END_DEADLINE = 1.0
 """Seconds that cancelled requests get to tell their callers."""

@@ -35,7 +35,7 @@ from claude_max_mcp.errors import AccountError, NoRoom
 from claude_max_mcp.messages import Json, Message, collect_results
 from claude_max_mcp.models import to_full_id
 from claude_max_mcp.pool.pool import Pool
-from claude_max_mcp.wire import BilledTo
+from claude_max_mcp.results import BilledTo
 
 Billing: TypeAlias = Literal["subscription", "any"]
 

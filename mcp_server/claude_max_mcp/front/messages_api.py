@@ -25,9 +25,10 @@ from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest, RequestError, 
 from claude_max_mcp.front.request import answer_unless_gone, identify_caller, read_object, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
+from claude_max_mcp.results import AskResult, ErrorInfo
 from claude_max_mcp.service.journal import make_request_id
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, AskResult, ErrorInfo, parse_request
+from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, parse_request
 
 NEEDED = ("model", "max_tokens", "messages")
 """The fields that the Messages API does not do without."""

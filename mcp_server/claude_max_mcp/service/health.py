@@ -15,8 +15,8 @@ from claude_max_mcp.engine.account import AccountState, as_rate_limit
 from claude_max_mcp.engine.cli_errors import EXPLANATIONS
 from claude_max_mcp.engine.conversations import Conversations
 from claude_max_mcp.errors import AccountError, ClaudeMaxError, Code, ServiceError
+from claude_max_mcp.results import Auth, ErrorInfo, Health, PoolState, Status
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.wire import Auth, ErrorInfo, Health, PoolState, Status
 
 READY = "Service ready"
 """What `health` says where all is well."""

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from claude_max_mcp.engine.transcripts import TranscriptStats
 from claude_max_mcp.models import ALIASES, to_cli_model, to_full_id
 from claude_max_mcp.pool.pool import PoolHistory
+from claude_max_mcp.results import Health
 from claude_max_mcp.service.journal import Entry, Journal
-from claude_max_mcp.wire import Health
 
 FIRST_TEXT = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 WHOLE = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0, 900.0, 3600.0)

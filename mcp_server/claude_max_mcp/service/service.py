@@ -20,6 +20,7 @@ from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.events import Event
 from claude_max_mcp.messages import Message
+from claude_max_mcp.results import AskResult, Health
 from claude_max_mcp.service.defects import describe_defect
 from claude_max_mcp.service.health import HealthMonitor
 from claude_max_mcp.service.journal import Journal, Observed, make_request_id
@@ -28,7 +29,7 @@ from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
 from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.wire import AskRequest, AskResult, Health
+from claude_max_mcp.wire import AskRequest
 
 logger = logging.getLogger(__name__)
 
