@@ -25,6 +25,7 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
 from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.usage import RunUsage
 
 from bench.billing import CHARACTERS, Biller
 from bench.figures import Facts, Verdict, show, table, write
@@ -40,7 +41,7 @@ Ttl: TypeAlias = Literal["5m", "1h"]
 TTLS: tuple[Ttl, ...] = ("5m", "1h")
 
 MODEL = "claude-sonnet-5-5"
-DEADLINE = 600.0
+DEADLINE = 1800.0
 """Seconds for the whole run."""
 
 LIMIT = 1.1
@@ -112,6 +113,7 @@ class World:
         )
         self._upstream = upstream
         self._servers = list(servers)
+        self._checked = 0
 
     @property
     def model(self) -> Model:
@@ -134,6 +136,14 @@ class World:
     async def switch(self) -> None:
         """Go on at the other server, where there are two."""
         self._servers.reverse()
+
+    def check(self, usage: RunUsage) -> None:
+        """See that a run has reported what it was billed."""
+        bills, self._checked = self.biller.bills[self._checked :], len(self.biller.bills)
+        read, written = sum(bill.read for bill in bills), sum(sum(bill.written.values()) for bill in bills)
+        assert usage.requests == len(bills), "one request is one message"
+        assert (usage.cache_read_tokens, usage.cache_write_tokens) == (read, written)
+        assert usage.input_tokens == read + written + sum(bill.plain for bill in bills)
 
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock."""
@@ -176,6 +186,7 @@ async def chat(world: World, turns: int, happening: Happening = nothing, minutes
 async def go_on(world: World, history: list[ModelMessage], said: str) -> list[ModelMessage]:
     agent = Agent(world.model, instructions=SYSTEM)
     result = await agent.run(said, message_history=history, model_settings=world.settings)
+    world.check(result.usage)
     return result.all_messages()
 
 
@@ -204,14 +215,16 @@ async def run_tools(world: World, calls: int, happening: Happening = nothing) ->
             await happening(world)
         return write_text(f"Found {number}", 2000)
 
-    await agent.run(f"Look everything up, calls={calls}", model_settings=world.settings)
+    result = await agent.run(f"Look everything up, calls={calls}", model_settings=world.settings)
+    world.check(result.usage)
 
 
 async def ask_once(world: World, questions: int, minutes: float) -> None:
     """Single questions with one long system prompt."""
     agent = Agent(world.model, instructions=write_text("You know all the rules", 20_000))
     for number in range(questions):
-        await agent.run(write_text(f"Question {number}", 400), model_settings=world.settings)
+        result = await agent.run(write_text(f"Question {number}", 400), model_settings=world.settings)
+        world.check(result.usage)
         await world.pass_time(minutes * MINUTE)
 
 
@@ -220,7 +233,8 @@ async def read_documents(world: World, questions: int) -> None:
     for number in range(questions):
         document = BinaryContent(write_text(f"Page {number}", 30_000).encode(), media_type="text/plain")
         agent = Agent(world.model, instructions="Be terse.")
-        await agent.run([document, "What does it say?"], model_settings=world.settings)
+        result = await agent.run([document, "What does it say?"], model_settings=world.settings)
+        world.check(result.usage)
         await world.pass_time(MINUTE)
 
 
@@ -300,7 +314,6 @@ async def measure(row: Row, upstream: StandIn, ttl: Ttl) -> tuple[float, float]:
         async with opened_world(row, upstream, ttl, Path(home)) as ours:
             upstream.script(make_script(ours.biller))
             await row.talk(ours)
-    assert len(ours.biller.bills) == len(direct.biller.bills), "one request is one message"
     return direct.biller.cost * CHARACTERS, ours.biller.cost * CHARACTERS
 
 

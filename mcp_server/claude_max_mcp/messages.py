@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.pictures import SIGNATURE_BYTES, detect_picture
-from claude_max_mcp.refusals import Need, as_branch, choose_by, choose_text_or_list
+from claude_max_mcp.refusals import Need, Place, as_branch, choose_by, choose_text_or_list
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object whose fields this project does not name."""
@@ -286,13 +286,18 @@ def _strip(block: Mapping[str, Any]) -> Json:
     return kept
 
 
-def find_breakpoints(parts: Iterable[Any]) -> Iterator[object]:
-    """What callers wrote as `cache_control` of tools, blocks, or the blocks of messages and tool results."""
-    for part in parts:
+def find_breakpoints(parts: Iterable[Any], place: Place) -> Iterator[tuple[Place, object]]:
+    """What callers wrote as `cache_control` of tools, blocks, or the blocks of messages and tool results, and where.
+
+    Args:
+        parts: tools, blocks or messages.
+        place: where they stand in the request.
+    """
+    for at, part in enumerate(parts):
         if (mark := part.get("cache_control")) is not None:
-            yield mark
+            yield (*place, at, "cache_control"), mark
         if isinstance(content := part.get("content"), list):
-            yield from find_breakpoints(cast("list[Any]", content))
+            yield from find_breakpoints(cast("list[Any]", content), (*place, at, "content"))
 
 
 def _check_answers(message: Message, earlier: Message | None, place: str) -> None:

@@ -6,7 +6,7 @@ carried, and otherwise passed on as it is.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter
 
@@ -192,9 +192,10 @@ class AskRequest(_Argument):
         Raises:
             RequestError: a breakpoint is none.
         """
-        marked: list[Any] = [*(self.tools or []), *(self.messages or [])]
-        marked += [] if self.system is None or isinstance(self.system, str) else self.system
-        marks = [validate(_CACHE_CONTROL, mark, ("cache_control",)) for mark in find_breakpoints(marked)]
+        system = [] if self.system is None or isinstance(self.system, str) else self.system
+        marked = {"tools": self.tools or [], "system": system, "messages": self.messages or []}
+        found = (pair for name, parts in marked.items() for pair in find_breakpoints(parts, (name,)))
+        marks = [validate(_CACHE_CONTROL, mark, place) for place, mark in found]
         if self.cache_control is not None:
             marks.append(self.cache_control)
         return max((mark.ttl or "5m" for mark in marks), key=["5m", "1h"].index, default=None)

@@ -143,7 +143,7 @@ async def test_there_are_exactly_two_tools_and_all_is_said_about_them(house: Hou
         assert all(facts.get("description") for facts in tool.input_schema["properties"].values())
     assert ask.input_schema["properties"].keys() == {
         *("prompt", "messages", "system", "model", "tools", "tool_choice", "thinking", "output_config"),
-        *("output_schema", "max_tokens", "session_id", "workspace", "timeout", "stream"),
+        *("output_schema", "max_tokens", "cache_control", "session_id", "workspace", "timeout", "stream"),
     }
 
 
