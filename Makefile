@@ -15,8 +15,8 @@ MUTMUT_READY := .venv-mutants/.installed
 MUTANTS := build/mutants
 
 # Some for each dependency, and nothing twice.
-SELECTION := tests/provider tests/end_to_end/contract/test_output.py tests/end_to_end/test_agents.py \
-	$(patsubst %,tests/server/test_%.py,ask commands door http mcp metrics messages_api pool progress resources tracing)
+SELECTION := tests/provider tests/end_to_end/contract/test_output.py \
+	$(patsubst %,tests/server/test_%.py,ask commands door http mcp metrics pool progress resources tracing)
 
 # Neither the tests nor the demo may see, let alone use, the account of whoever runs make.
 unexport $(filter ANTHROPIC% CLAUDE%,$(.VARIABLES))

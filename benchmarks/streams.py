@@ -22,7 +22,7 @@ from bench.callers import connected
 from bench.figures import Facts, Samples, Verdict, show, table, write
 from bench.processes import Server, cpu_seconds, forget_login, interruptible, server, standin
 from claude_max_mcp.front.progress import DELTA_INTERVAL
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 
 ROUNDS = ("new processes", "used processes")
 """Each streams twice: a process that has streamed before takes half the CPU time for it."""

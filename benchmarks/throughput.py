@@ -35,7 +35,7 @@ from bench.processes import (
     server,
     standin,
 )
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 
 LEVELS = (1, 4, 8, 16)
 """Requests at once."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import anyio
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply
-from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.samples import Json
 from tests.waiting import until
@@ -13,10 +13,12 @@ from tests.waiting import until
 
 def sent(house: House, index: int = -1) -> list[Json]:
     """The conversation as it reached upstream, without the CLI's cache breakpoints, every content a list."""
-    return [
-        {"role": message["role"], "content": _plain(message["content"])}
-        for message in house.standin.requests[index].messages
-    ]
+    return as_blocks(house.standin.requests[index].messages)
+
+
+def as_blocks(messages: list[Json]) -> list[Json]:
+    """Messages without breakpoints, every content a list."""
+    return [{"role": message["role"], "content": _plain(message["content"])} for message in messages]
 
 
 def _plain(content: Any) -> list[Json]:

@@ -18,10 +18,10 @@ from claude_max_mcp.claude.launch import TESTED_VERSION
 from claude_max_mcp.claude.login import Login
 from claude_max_mcp.front.http import served
 from claude_max_mcp.front.listener import bind
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
-from claude_max_mcp.wire import AskResult
 
 MODERN = "2026-07-28"
 

@@ -8,7 +8,7 @@ import pytest
 from anthropic.types.shared.error_type import ErrorType
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from claude_max_mcp import errors, models, wire
+from claude_max_mcp import errors, models, results, wire
 from claude_max_mcp.errors import Code
 from claude_max_mcp.front import listener, messages_api, progress
 from claude_max_mcp.settings import Settings
@@ -105,7 +105,7 @@ def test_an_argument_of_the_provider_is_of_a_type_that_the_server_takes(name: st
 
 @pytest.mark.parametrize(
     ("read", "sent"),
-    [(AskResult, wire.AskResult), (ErrorDetail, wire.ErrorInfo), (Health, wire.Health)],
+    [(AskResult, results.AskResult), (ErrorDetail, results.ErrorInfo), (Health, results.Health)],
     ids=["AskResult", "ErrorDetail", "Health"],
 )
 def test_a_field_that_the_provider_reads_is_sent_in_a_type_that_it_takes(
@@ -120,7 +120,7 @@ def test_a_field_that_the_provider_reads_is_sent_in_a_type_that_it_takes(
 @pytest.mark.parametrize("code", CODES)
 def test_an_error_is_read_as_it_was_sent(code: Code) -> None:
     error = errors.ClaudeMaxError(code, "Do this.", retry_after=1.5, resets_at=1800000000)
-    result = AskResult.model_validate(wire.AskResult.from_error(error).model_dump(mode="json"))
+    result = AskResult.model_validate(results.AskResult.from_error(error).model_dump(mode="json"))
     assert result.error is not None and not result.success
     seen = (result.error.code, result.error.message, result.error.status, result.error.retryable)
     assert seen == (code, "Do this.", errors.STATUS[code], code in errors.RETRYABLE)

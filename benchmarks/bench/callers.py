@@ -17,8 +17,9 @@ from mcp.client.streamable_http import streamable_http_client
 from bench.processes import Environment, process
 from claude_max_mcp.claude.launch import find_cli
 from claude_max_mcp.events import Event, is_known
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.wire import AskResult, parse_request
+from claude_max_mcp.wire import parse_request
 
 Json: TypeAlias = dict[str, Any]
 Sample: TypeAlias = Callable[[], Awaitable[float]]

@@ -172,6 +172,17 @@ class ServiceError(ClaudeMaxError):
     codes = frozenset({"timeout", "busy", "cancelled", "cli_missing", "cli_failed", "internal"})
 
 
+class NoRoom(ServiceError):
+    """There is no room on the disk for what the CLI must read; nothing was sent. `subject` names it."""
+
+    def __init__(self, subject: str, cause: OSError) -> None:
+        super().__init__(
+            "busy",
+            f"{subject} cannot be written down for the CLI ({cause.strerror}).",
+            "Make room in the server's temporary folder, or in its memory, and send the request again.",
+        )
+
+
 def find_error_class(code: Code) -> type[ClaudeMaxError]:
     """The class of the family that a code belongs to."""
     for family in (RequestError, AccountError, UpstreamError):

@@ -6,7 +6,7 @@ not name stays in it as it is. Who sends a message, and where it goes, is not kn
 """
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypeGuard, TypeVar, cast
 
 from pydantic import ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator, with_config
@@ -284,6 +284,15 @@ def _strip(block: Mapping[str, Any]) -> Json:
     if kept["type"] == "tool_result" and isinstance(kept.get("content"), list):
         kept["content"] = [_strip(part) for part in kept["content"]]
     return kept
+
+
+def find_breakpoints(parts: Iterable[Any]) -> Iterator[object]:
+    """What callers wrote as `cache_control` of tools, blocks, or the blocks of messages and tool results."""
+    for part in parts:
+        if (mark := part.get("cache_control")) is not None:
+            yield mark
+        if isinstance(content := part.get("content"), list):
+            yield from find_breakpoints(cast("list[Any]", content))
 
 
 def _check_answers(message: Message, earlier: Message | None, place: str) -> None:

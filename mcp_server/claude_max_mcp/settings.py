@@ -87,9 +87,17 @@ class Settings(BaseSettings):
     )
     """The folder that `workspace: "read"` opens to Claude."""
     state_dir: Path = Field(default_factory=lambda: _find_state_home() / "claude-max")
-    """Where conversations with a `session_id` are kept."""
+    """Where conversations are kept, in files that only their owner can read."""
     session_hours: float = Field(default=24.0, ge=0)
     """Hours that a conversation can be gone on with by its `session_id`; 0 keeps none."""
+    cache: Literal["1h", "5m", "off"] = "1h"
+    """How long Anthropic keeps what it has read, unless a request says it: writing costs 2 times plain input for an
+    hour, 1.25 times for five minutes, and reading a tenth."""
+    transcript_minutes: float = Field(default=60.0, ge=0)
+    """Minutes since its last use that a conversation is kept beyond its process, so that it goes on as Anthropic has
+    cached it; 0 keeps none."""
+    disk_mb: int = Field(default=256, ge=1)
+    """Megabytes that these conversations may take; beyond it those go that were not used for longest."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Further `Host` names that requests may carry, comma-separated."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()

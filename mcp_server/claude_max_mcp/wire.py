@@ -1,8 +1,8 @@
-"""The contract: what a caller may ask, and what comes back.
+"""The contract, first half: what a caller may ask.
 
-In: the arguments of the tool `ask_claude`, validated here and nowhere else. Out: `AskRequest`, `AskResult`,
-`Health`. What a request says stays the plain JSON of the Messages API: it is checked against the shapes of `messages`
-and for what cannot be carried, and otherwise passed on as it is.
+In: the arguments of the tool `ask_claude`, validated here and nowhere else. Out: an `AskRequest`. What a request says
+stays the plain JSON of the Messages API: it is checked against the shapes of `messages` and for what cannot be
+carried, and otherwise passed on as it is.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, TypeAdapter
 
-from claude_max_mcp.errors import ClaudeMaxError, Code, InvalidRequest, Unsupported
+from claude_max_mcp.errors import InvalidRequest, Unsupported
 from claude_max_mcp.messages import (
     AS_SENT,
     Json,
@@ -23,16 +23,23 @@ from claude_max_mcp.messages import (
     ToolChoice,
     ToolDefinition,
     UserMessage,
+    find_breakpoints,
     normalise,
 )
 from claude_max_mcp.refusals import Need, Place, name_place, validate
+
+CacheTtl: TypeAlias = Literal["5m", "1h"]
+"""How long Anthropic keeps what it has read, since it last did."""
 
 MAX_TIMEOUT = 3600.0
 """The longest that one request may take, in seconds."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+WANTS_SESSION = "claude-max/session"
+"""A key of a call's `_meta`: true gives a `session_id` to one who sends `messages` and asks for `events`, too.
+
+Without it such a caller is a program that sends the whole conversation each time, and needs no id to go on with it.
+"""
 
 
 class _Argument(BaseModel):
@@ -45,6 +52,13 @@ class Thinking(_Argument):
     type: Literal["adaptive", "enabled", "disabled"]
     budget_tokens: int | None = Field(default=None, ge=1024)
     display: Literal["summarized", "omitted"] | None = None
+
+
+class CacheControl(_Argument):
+    """The Messages API's `cache_control`."""
+
+    type: Literal["ephemeral"]
+    ttl: CacheTtl | None = None
 
 
 class OutputConfig(_Argument):
@@ -100,6 +114,10 @@ class AskRequest(_Argument):
     ] = None
     max_tokens: Annotated[
         int | None, Field(description="The most tokens to answer with. Default: what the model can.", ge=1)
+    ] = None
+    cache_control: Annotated[
+        CacheControl | None,
+        Field(description="How long Anthropic keeps what it has read: `ttl` `5m` or `1h`. Default: the server's."),
     ] = None
     session_id: Annotated[
         str | None,
@@ -168,6 +186,20 @@ class AskRequest(_Argument):
         return wanted["schema"] if wanted else None
 
     @property
+    def wanted_cache(self) -> CacheTtl | None:
+        """How long Anthropic is to keep this request: the longest that a breakpoint in it asks for, if there is one.
+
+        Raises:
+            RequestError: a breakpoint is none.
+        """
+        marked: list[Any] = [*(self.tools or []), *(self.messages or [])]
+        marked += [] if self.system is None or isinstance(self.system, str) else self.system
+        marks = [validate(_CACHE_CONTROL, mark, ("cache_control",)) for mark in find_breakpoints(marked)]
+        if self.cache_control is not None:
+            marks.append(self.cache_control)
+        return max((mark.ttl or "5m" for mark in marks), key=["5m", "1h"].index, default=None)
+
+    @property
     def system_prompt(self) -> list[str]:
         """The system prompt's texts, in order."""
         if self.system is None or isinstance(self.system, str):
@@ -177,6 +209,7 @@ class AskRequest(_Argument):
 
 _REQUEST = TypeAdapter(AskRequest)
 _MESSAGES: TypeAdapter[list[SentMessage]] = TypeAdapter(Messages)
+_CACHE_CONTROL = TypeAdapter(CacheControl)
 
 
 def parse_request(arguments: Json) -> AskRequest:
@@ -192,6 +225,7 @@ def parse_request(arguments: Json) -> AskRequest:
     if request.prompt is not None and not request.prompt.strip():
         raise InvalidRequest("The prompt is empty. Say something.")
     _check_options(request)
+    _ = request.wanted_cache
     if request.session_id is None:
         _ = request.conversation  # else it is checked with what was said before
     return request
@@ -235,130 +269,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-class Window(_Strict):
-    """One usage window of the subscription."""
-
-    utilization: float | None = Field(default=None, description="How much of it is used, 0 to 1.")
-    resets_at: int | None = Field(default=None, description="When it opens anew, in seconds since 1970.")
-
-
-class RateLimit(_Strict):
-    """The subscription's limits, as Anthropic last reported them."""
-
-    status: str = Field(description="`allowed`, `allowed_warning` or `rejected`.")
-    type: str | None = Field(default=None, description="The window that decides.")
-    resets_at: int | None = None
-    windows: dict[str, Window] = {}
-
-
-class ErrorInfo(_Strict):
-    """A typed error, for programs; `message` is for people, and is `problem` and `advice` in one."""
-
-    code: Code
-    message: str = Field(description="What happened and what to do next.")
-    problem: str = Field(description="What happened.")
-    advice: str = Field(description="What to do next; may be empty.")
-    status: int = Field(description="The HTTP status that says the same.")
-    retryable: bool = Field(description="Whether the same request may succeed later.")
-    retry_after: float | None = Field(default=None, description="Seconds to wait before that.")
-    resets_at: int | None = Field(default=None, description="When the limit opens anew, in seconds since 1970.")
-    upstream_request_id: str | None = Field(default=None, description="Anthropic's id of the request.")
-    request_id: str | None = Field(
-        default=None,
-        description="Deprecated, gone after one release: the same as `upstream_request_id`.",
-        json_schema_extra={"deprecated": True},
-    )
-
-    @classmethod
-    def from_error(cls, error: ClaudeMaxError) -> "ErrorInfo":
-        """The error as a caller sees it."""
-        return cls(
-            code=error.code,
-            message=error.message,
-            problem=error.problem,
-            advice=error.advice,
-            status=error.status,
-            retryable=error.retryable,
-            retry_after=error.retry_after,
-            resets_at=error.resets_at,
-            upstream_request_id=error.upstream_request_id,
-            request_id=error.upstream_request_id,
-        )
-
-
-BilledTo: TypeAlias = Literal["subscription", "api_key"]
-
-
-class AskResult(_Strict):
-    """What `ask_claude` answers with."""
-
-    success: bool = Field(description="Whether there is an answer; if not, `error` says why.")
-    response: str = Field(default="", description="Claude's text.")
-    model: str | None = Field(default=None, description="The model that answered.")
-    stop_reason: str | None = Field(default=None, description="Why it ended: `end_turn`, `max_tokens`, `tool_use`, …")
-    session_id: str | None = Field(default=None, description="Send it with the next `prompt` to go on with this.")
-    request_id: str | None = Field(default=None, description="This server's id of the request, as in its logs.")
-    usage: Json | None = Field(default=None, description="Token counts, as in the Messages API.")
-    message: Json | None = Field(default=None, description="The whole Messages API message.")
-    structured_output: Any = Field(default=None, description="The answer as data, where a schema was given.")
-    billed_to: BilledTo | None = Field(default=None, description="Who pays.")
-    rate_limit: RateLimit | None = None
-    duration_ms: int = Field(default=0, description="Milliseconds from the question to the whole answer.")
-    error: ErrorInfo | None = None
-
-    @classmethod
-    def from_error(cls, error: ClaudeMaxError) -> "AskResult":
-        """The result of a request that failed before there was a message."""
-        return cls(success=False, error=ErrorInfo.from_error(error))
-
-
-WANTS_SESSION = "claude-max/session"
-"""A key of a call's `_meta`: true gives a `session_id` to one who sends `messages` and asks for `events`, too.
-
-Without it such a caller is a program that sends the whole conversation each time, and nothing is kept for it.
-"""
-
-
-class Auth(_Strict):
-    """The login: how, and whether it is only configured or proven by an answered request."""
-
-    method: str | None = None
-    state: Literal["none", "configured", "proven", "unknown"] = "unknown"
-    configured: bool = False
-    proven: bool = False
-    proven_at: int | None = Field(default=None, description="When a request was last answered, in seconds since 1970.")
-
-
-class PoolState(_Strict):
-    """The CLI processes."""
-
-    size: int
-    warm: int
-    starting: int
-    leased: int
-    kept: int
-
-
-Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
-
-
-class Health(_Strict):
-    """What `health` answers with."""
-
-    status: Status
-    cause: Code | None = Field(description="What keeps it from being healthy, as the code of an error.")
-    claude_cli: Literal["available", "unavailable"]
-    workspace_root: str | None
-    purpose: str = "Max subscription integration via MCP"
-    message: str
-    cli_version: str | None
-    auth: Auth
-    billed_to: BilledTo | None
-    rate_limit: RateLimit | None
-    pool: PoolState
-    in_flight: int
-    queued: int
-    last_error: ErrorInfo | None
-    uptime: float = Field(description="Seconds since the server started.")

@@ -15,12 +15,12 @@ from ._errors import ErrorDetail
 from ._results import AskArguments
 
 CARRIED: Final = frozenset(
-    {"messages", "system", "model", "max_tokens", "tools", "tool_choice", "thinking", "output_config"}
+    {"messages", "system", "model", "max_tokens", "tools", "tool_choice", "thinking", "output_config", "cache_control"}
 )
 """The fields of a request that are arguments of `ask_claude`."""
 
-DROPPED: Final = frozenset({"stream", "metadata", "service_tier", "cache_control"})
-"""Fields about delivery, accounting and caching, which the CLI arranges itself."""
+DROPPED: Final = frozenset({"stream", "metadata", "service_tier"})
+"""Fields about delivery and accounting, which the CLI arranges itself."""
 
 ERROR_TYPES: Final[Mapping[str, str]] = {
     "not_authenticated": "authentication_error",

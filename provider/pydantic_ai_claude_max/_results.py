@@ -25,6 +25,7 @@ class AskArguments(TypedDict, total=False):
     tool_choice: Mapping[str, JsonValue]
     thinking: Mapping[str, JsonValue]
     output_config: Mapping[str, JsonValue]
+    cache_control: Mapping[str, JsonValue]
     output_schema: Mapping[str, JsonValue]
     session_id: str
     workspace: Literal["none", "read"]

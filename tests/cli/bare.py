@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from uuid import uuid4
 
 import anyio
 
 from claude_max_mcp.claude.caller_tools import SERVER, CallerTools, make_manifest
+from claude_max_mcp.claude.home import HomeMaker
 from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.claude.protocol import (
     AssistantMessage,
@@ -65,7 +67,17 @@ class Bare:
         """A blank launch but for more arguments, and variables that are changed, or removed by None."""
         own = {**cli_environment(self.upstream.url, self.home), **FIXED_ENVIRONMENT, **changed}
         environment = {name: value for name, value in own.items() if value is not None}
-        return Launch(find_cli(), environment, self.folder, model, extra_arguments=further, cli_tools=tools)
+        login, homes = self.home / ".claude", self.home / "homes"
+        homes.mkdir(exist_ok=True)
+        return Launch(
+            find_cli(),
+            environment,
+            self.folder,
+            model,
+            extra_arguments=further,
+            cli_tools=tools,
+            homes=HomeMaker(homes, login, "{}"),
+        )
 
     @asynccontextmanager
     async def running(
@@ -98,8 +110,9 @@ class Bare:
         launch = self.launch()
         sent = "".join(json.dumps(line) + "\n" for line in lines).encode()
         with anyio.fail_after(DEADLINE):
+            command = launch.make_command(str(uuid4()))
             done = await anyio.run_process(
-                launch.make_command(), input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
+                command, input=sent, check=False, env=dict(launch.environment), cwd=launch.folder
             )
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -73,7 +74,8 @@ def running(name: str, home: Path) -> set[int]:
 async def test_a_command_of_its_own_shell_would_outlive_it(own_bare: Bare) -> None:
     """A reason why no process gets that tool: the shell leads a group of its own, which nobody ends."""
     own_bare.upstream.enqueue(Reply(content=(ToolUse("Bash", {"command": "exec tail -f /dev/null"}),)))
-    async with own_bare.running("--allowedTools", "Bash", tools="Bash") as worker:
+    launch = own_bare.launch("--allowedTools", "Bash", tools="Bash")
+    async with own_bare.launched(replace(launch, homes=None)) as worker:
         await initialize(worker)
         worker.say("go")
         await until(lambda: running("tail", own_bare.home))
@@ -86,26 +88,27 @@ async def test_it_ends_when_its_input_is_closed(bare: Bare) -> None:
     assert await bare.piped() == (0, [])
 
 
-async def test_nothing_of_a_conversation_is_kept(own_bare: Bare) -> None:
-    async with own_bare.running() as worker:
+async def test_what_it_keeps_of_a_conversation_lies_in_its_config_folder(own_bare: Bare) -> None:
+    """The reason why each process has one of its own, which ends with it."""
+    async with own_bare.launched(replace(own_bare.launch(), homes=None)) as worker:
         await initialize(worker, systemPrompt=["a system prompt of this test"])
         await ask(worker, "a prompt of this test")
-    files = [path.read_bytes() for path in own_bare.home.rglob("*") if path.is_file()]
-    assert [content for content in files if b"prompt of this test" in content] == []
+    written = [path for path in own_bare.home.rglob("*") if path.is_file()]
+    kept = [path for path in written if b"prompt of this test" in path.read_bytes()]
+    assert kept and all(path.is_relative_to(own_bare.home / ".claude" / "projects") for path in kept)
 
 
-async def test_a_running_one_notes_its_session_in_two_files_which_go_with_it(own_bare: Bare) -> None:
-    """They hold its id, its folder and a key for its peers. It cannot remove them when it is killed."""
+async def test_a_running_one_notes_its_session_in_two_files_which_stay_when_it_is_killed(own_bare: Bare) -> None:
+    """They hold its id, its folder and a key for its peers."""
     sessions = own_bare.home / ".claude" / "sessions"
     await own_bare.piped({"type": "control_request", "request_id": "1", "request": {"subtype": "initialize"}})
     assert list(sessions.glob("*")) == []
-    async with own_bare.running() as worker:
+    async with own_bare.launched(replace(own_bare.launch(), homes=None)) as worker:
         await initialize(worker)
         await ask(worker)
-        noted = list(sessions.glob("*"))
+    noted = list(sessions.glob("*"))
     assert {path.name.partition(".")[0] for path in noted} == {str(worker.pid)}
     assert {path.suffix for path in noted} == {".json", ".key"}
-    assert list(sessions.glob("*")) == []
 
 
 async def test_what_it_streams_is_what_upstream_sent(bare: Bare) -> None:

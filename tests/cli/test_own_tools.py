@@ -1,5 +1,6 @@
 """The CLI's own tools, where a process gets some: which, within what, and who is asked before."""
 
+from dataclasses import replace
 from typing import Any
 
 from claude_max_mcp.claude.protocol import HOOKS
@@ -58,7 +59,7 @@ async def test_settings_and_instructions_of_its_home_and_folder_are_not_obeyed(o
     (config / "settings.json").write_text('{"model": "opus", "env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}}')
     for folder in (config, own_bare.folder):
         (folder / "CLAUDE.md").write_text("an instruction that nobody gave")
-    async with own_bare.running() as worker:
+    async with own_bare.launched(replace(own_bare.launch(), homes=None)) as worker:
         await initialize(worker)
         await ask(worker)
     (request,) = own_bare.upstream.requests

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 def write_transcript(messages: list[Json], model: str, folder: Path) -> Path:
     """A transcript of messages that are blocks already."""
-    return transcripts.write_transcript(cast("list[Message]", messages), model, folder)
+    return transcripts.write_lines(transcripts.make_lines(cast("list[Message]", messages), model), folder)
 
 
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmF0dXJl"}
@@ -39,7 +39,7 @@ DECLARED = ("--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "
 
 async def test_upstream_gets_the_very_blocks_and_the_system_prompt_of_initialize(bare: Bare, tmp_path: Path) -> None:
     transcript = write_transcript(EARLIER, SONNET, tmp_path)
-    async with bare.running("--resume", str(transcript)) as worker:
+    async with bare.running("--resume", str(transcript), "--fork-session") as worker:
         await initialize(worker, WEATHER, systemPrompt=["Be terse."])
         await ask(worker, "and now?")
     assert bare.arrived == [*EARLIER, user("and now?")]
@@ -50,7 +50,7 @@ async def test_upstream_gets_the_very_blocks_and_the_system_prompt_of_initialize
 async def test_a_transcript_is_taken_up_from_wherever_it_lies_and_left_as_it_was(bare: Bare, tmp_path: Path) -> None:
     transcript = write_transcript([user("a"), assistant("b")], SONNET, tmp_path)
     before = transcript.read_bytes()
-    async with bare.running("--resume", str(transcript)) as worker:
+    async with bare.running("--resume", str(transcript), "--fork-session") as worker:
         await initialize(worker)
         await ask(worker, "c")
     assert bare.arrived == [user("a"), assistant("b"), user("c")]
@@ -58,9 +58,9 @@ async def test_a_transcript_is_taken_up_from_wherever_it_lies_and_left_as_it_was
 
 
 async def test_the_thinking_of_another_model_would_be_left_out(bare: Bare, tmp_path: Path) -> None:
-    """The reason why `write_transcript` says that the model that goes on has thought it all."""
+    """The reason why `make_lines` says that the model that goes on has thought it all."""
     transcript = write_transcript([user("a"), assistant(THOUGHT, "b")], "claude-opus-4-5", tmp_path)
-    async with bare.running("--resume", str(transcript)) as worker:
+    async with bare.running("--resume", str(transcript), "--fork-session") as worker:
         await initialize(worker)
         await ask(worker, "c")
     assert bare.arrived == [user("a"), assistant("b"), user("c")]
@@ -69,7 +69,8 @@ async def test_the_thinking_of_another_model_would_be_left_out(bare: Bare, tmp_p
 async def go_on(bare: Bare, folder: Path, changed: Changed = UNCHANGED) -> list[Json]:
     """Resume history that ends with a tool result, say nothing, and read: the last message upstream."""
     transcript = write_transcript(INTERRUPTED, SONNET, folder)
-    async with bare.running("--resume", str(transcript), *DECLARED, changed={**GOES_ON, **changed}) as worker:
+    resumed = ("--resume", str(transcript), "--fork-session", *DECLARED)
+    async with bare.running(*resumed, changed={**GOES_ON, **changed}) as worker:
         await initialize(worker, WEATHER)
         await heard(worker)
     if not bare.bodies:
@@ -114,7 +115,7 @@ async def test_it_goes_on_even_before_initialize_with_the_system_prompt_of_its_f
     transcript = write_transcript(INTERRUPTED, SONNET, tmp_path)
     system = tmp_path / "system.txt"
     system.write_text("Be terse.")
-    arguments = ("--resume", str(transcript), "--system-prompt-file", str(system))
+    arguments = ("--resume", str(transcript), "--fork-session", "--system-prompt-file", str(system))
     async with bare.running(*arguments, changed=GOES_ON) as worker:
         await heard(worker)
     assert bare.bodies[0]["system"][-1]["text"] == "Be terse."
@@ -124,7 +125,7 @@ async def test_without_the_variable_it_waits_and_an_answer_that_claude_never_gav
     bare: Bare, tmp_path: Path
 ) -> None:
     transcript = write_transcript(INTERRUPTED, SONNET, tmp_path)
-    async with bare.running("--resume", str(transcript)) as worker:
+    async with bare.running("--resume", str(transcript), "--fork-session") as worker:
         await initialize(worker, WEATHER)
         await ask(worker, "and now?")
     (request,) = bare.bodies
@@ -138,7 +139,7 @@ async def test_a_transcript_that_cannot_be_found_ends_the_process(
 ) -> None:
     transcript = write_transcript(messages, SONNET, tmp_path)
     transcript.unlink()
-    async with bare.running("--resume", str(transcript), changed=GOES_ON) as worker:
+    async with bare.running("--resume", str(transcript), "--fork-session", changed=GOES_ON) as worker:
         async for _ in worker.messages():
             pass
     assert bare.bodies == []

@@ -1,5 +1,6 @@
 """The caller's own tools: declared with `initialize`, native to Claude, and waited for."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,11 +19,18 @@ def use(identifier: str = "toolu_1", city: str = "Paris") -> ToolUse:
 
 
 async def answered(
-    bare: Bare, tools: CallerTools, result: Json, changed: Changed = UNCHANGED, declared: Json | None = None
+    bare: Bare,
+    tools: CallerTools,
+    result: Json,
+    changed: Changed = UNCHANGED,
+    declared: Json | None = None,
+    *,
+    own_home: bool = True,
 ) -> Json:
     """Let Claude call the tool and give it a result: the `tool_result` that reached upstream."""
     bare.upstream.enqueue(Reply(content=(use(),)))
-    async with bare.running(changed=changed) as worker:
+    launch = bare.launch(changed=changed)
+    async with bare.launched(launch if own_home else replace(launch, homes=None)) as worker:
         worker.tools = tools
         await initialize(worker, **(declared or {}))
         worker.say("weather?")
@@ -123,7 +131,7 @@ async def test_any_longer_result_is_put_into_a_file_that_nobody_can_read(
     bare: Bare, declared: Json, length: int
 ) -> None:
     """The reason why `caller_tools.can_carry` sends these by the history."""
-    block = await answered(bare, CallerTools([WEATHER]), text("x" * length), declared=declared)
+    block = await answered(bare, CallerTools([WEATHER]), text("x" * length), declared=declared, own_home=False)
     assert "Output too large" in block["content"]
 
 

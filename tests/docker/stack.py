@@ -21,7 +21,7 @@ import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 from tests.house import MODERN, asked
 
 ROOT = Path(__file__).parents[2]

@@ -1,9 +1,13 @@
 """A process of the operating system that says what it is given, and that no signal can reach."""
 
+from pathlib import Path
 from signal import Signals
 
 import anyio
 from anyio.abc import ByteReceiveStream, ByteSendStream, Process
+
+from claude_max_mcp.engine.recording import Recording
+from claude_max_mcp.engine.transcripts import Transcripts
 
 NO_PROCESS = 2**22 + 1
 """More than the highest number that Linux gives to a process."""
@@ -47,8 +51,8 @@ class RecordedProcess(Process):
         return NO_PROCESS
 
     @property
-    def returncode(self) -> int:
-        return 0
+    def returncode(self) -> None:
+        return None
 
     @property
     def stdin(self) -> ByteSendStream:
@@ -76,3 +80,8 @@ class RecordedProcess(Process):
 
     async def aclose(self) -> None:
         """There is nothing to close."""
+
+
+def make_recording() -> Recording:
+    """A recording of a conversation that is kept nowhere."""
+    return Recording(Transcripts(Path("nowhere"), seconds=0, most=0, version="none"))

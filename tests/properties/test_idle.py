@@ -16,7 +16,7 @@ from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.idle import IDLE_SECONDS, SETTLE_SECONDS, IdleConversations
 from claude_max_mcp.engine.options import Options
 from claude_max_mcp.pool.pool import Loan
-from tests.properties.recorded_process import RecordedProcess
+from tests.properties.recorded_process import RecordedProcess, make_recording
 from tests.virtual import in_virtual_asyncio_time, settled
 
 PARK_SECONDS = 300.0
@@ -43,7 +43,7 @@ class QuietProcess(ClaudeProcess):
         self.resting = False
 
     def kill(self) -> None:
-        self.alive = False
+        self._ended = True
 
 
 @dataclass(eq=False)
@@ -147,6 +147,7 @@ class Room:
         conversation = Conversation(
             Loan(worker, retired),
             OPTIONS[number % 2],
+            make_recording(),
             blank=number % 5 > 0,
             first="message" if number % 7 else None,
             pending=frozenset({"call"}) if number % 4 == 0 else frozenset(),
@@ -171,7 +172,7 @@ class Room:
                 wanted = self.model.take_for_rewind(options, pressed=pressed)
                 self.see_taken(wanted, self.idle.take_for_rewind(options.key, pressed=pressed))
             case "die" if self.model.waiting:
-                self.model.waiting[number % len(self.model.waiting)].process.alive = False
+                self.model.waiting[number % len(self.model.waiting)].process.kill()
             case "pass":
                 await anyio.sleep((0.5, SETTLE_SECONDS, 30.0, IDLE_SECONDS, PARK_SECONDS)[number % 5])
                 self.model.expire()

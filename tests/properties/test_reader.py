@@ -31,7 +31,7 @@ from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.messages import Message
 from claude_max_mcp.pool.pool import Loan
-from tests.properties.recorded_process import RecordedProcess
+from tests.properties.recorded_process import RecordedProcess, make_recording
 from tests.properties.values import VALUES, Json, find_places, replace_at
 from tests.virtual import in_virtual_asyncio_time
 
@@ -160,7 +160,9 @@ TOOL: Json = {"name": "get_weather", "input_schema": {"type": "object"}}
 async def test_no_line_ends_the_reader_of_a_conversation(lines: list[bytes], schema: Json | None) -> None:
     with tempfile.TemporaryDirectory() as folder, working(*lines) as worker:
         options = Options("sonnet", tools=(TOOL,), schema=schema, workspace=Workspace(Path(folder)))
-        conversation = Conversation(Loan(worker, anyio.Event()), options, blank=True, prompt_sent=True)
+        conversation = Conversation(
+            Loan(worker, anyio.Event()), options, make_recording(), blank=True, prompt_sent=True
+        )
         await worker.read()
         with suppress(Exception):
             await conversation.ask(Message(role="user", content=[]), lambda event: None)

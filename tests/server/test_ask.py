@@ -192,7 +192,7 @@ async def test_a_system_prompt_in_blocks_reaches_upstream(house: House) -> None:
     assert house.standin.requests[0].body["system"][-1]["text"] == "Be terse.\n\nBe kind."
 
 
-async def test_cache_control_of_the_caller_is_left_to_the_cli(house: House) -> None:
+async def test_where_the_breakpoints_stand_is_left_to_the_cli(house: House) -> None:
     block = {"type": "text", "text": "hello", "cache_control": {"type": "ephemeral"}}
     result = await house.ask(messages=[{"role": "user", "content": [block, {"type": "text", "text": "more"}]}])
     assert result.success

@@ -15,10 +15,10 @@ import pytest
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import Code, RequestError
 from claude_max_mcp.pictures import PICTURES
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Failure, Reply, Text
 from claude_max_mcp.terminal.ask_arguments import MOST, build_arguments, read_document, read_image
 from claude_max_mcp.terminal.exit_codes import MEANINGS, to_exit_code
-from claude_max_mcp.wire import AskResult
 from tests.house import House
 from tests.samples import PIXEL
 from tests.server.program import PROGRAM, surroundings

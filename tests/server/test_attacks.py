@@ -17,6 +17,8 @@
 | a flood of requests                             | other callers have their turn             | here; `test_admission` |
 | a request id that is in use                     | each gets its own answer                  | here                   |
 | a session of somebody else                      | unknown, and not to be guessed            | here; `test_sessions`  |
+| another's history, with a word changed          | nothing of what is kept is used           | `test_transcripts`     |
+| what is kept on disk, by another user, changed  | closed to others; not used once damaged   | `test_transcripts`     |
 | `/`, `@`, `-`, `!` in a prompt                  | plain text                                | `test_verbatim`        |
 | a hostile workspace, links out of it            | read, never obeyed; refused               | `test_workspace`       |
 | the environment, by Read, an error, a log, `ps` | not there                                 | `test_secrets`         |

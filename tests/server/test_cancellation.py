@@ -12,8 +12,8 @@ import pytest
 from mcp import Client, MCPError
 
 from claude_max_mcp.background import beside
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Recorded, Reply, StandIn, Text
-from claude_max_mcp.wire import AskResult
 from tests.house import MODERN, House, serving
 from tests.samples import MODERN_CALL
 from tests.server.processes import children

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from claude_max_mcp.wire import AskResult, Health
+from claude_max_mcp.results import AskResult, Health
 from tests.server.program import Server, left_behind, run, serving
 
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 from pydantic_core import from_json
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import RedactedThinking, Reply, StandIn, Text, Thinking, ToolUse
-from claude_max_mcp.wire import AskResult
 from tests.conversations import nothing_more_was_answered, only, reply_of, sent, session
 from tests.house import House, serving
 from tests.samples import IMAGE, PDF, PNG, WEATHER, Json, assistant, returned, use, user

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.service.defects import describe_defect
-from claude_max_mcp.wire import AskRequest, AskResult
+from claude_max_mcp.wire import AskRequest
 from tests.house import House
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from claude_max_mcp.errors import (
     hide_credentials,
     to_error_type,
 )
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 
 
 def test_a_message_is_what_happened_and_what_to_do_in_one() -> None:

@@ -13,10 +13,10 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.background import beside
 from claude_max_mcp.engine.account import AccountState
 from claude_max_mcp.errors import AccountError, ServiceError
+from claude_max_mcp.results import ErrorInfo, Health, PoolState
 from claude_max_mcp.service.health import Load, describe_health
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.standin import StandIn
-from claude_max_mcp.wire import ErrorInfo, Health, PoolState
 from tests.house import MODERN, House, cli_environment, serving
 from tests.waiting import until
 

@@ -49,6 +49,7 @@ async def test_health_has_the_five_fields_of_the_seed_and_all_others(house: Hous
         "in_flight": 0,
         "queued": 0,
         "last_error": reply.json()["last_error"],
+        "storage_problem": None,
         "uptime": IsFloat(gt=0),
     }
 

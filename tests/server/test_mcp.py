@@ -19,8 +19,8 @@ from claude_max_mcp import standin as api
 from claude_max_mcp.engine.fold import Fold
 from claude_max_mcp.front.mcp import ASK_CLAUDE, HEALTH
 from claude_max_mcp.front.progress import MOST_PER_SECOND
+from claude_max_mcp.results import AskResult, Health
 from claude_max_mcp.standin import Failure, Reply, Text, Thinking
-from claude_max_mcp.wire import AskResult, Health
 from tests.house import MODERN, House, asked
 
 Json = dict[str, Any]

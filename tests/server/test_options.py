@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Recorded, Reply, StandIn, ToolUse, echo
-from claude_max_mcp.wire import AskResult
 from tests.conversations import reply_of, session
 from tests.house import House, serving
 from tests.samples import WEATHER, Json, assistant, returned, use, user
@@ -118,6 +118,16 @@ def with_model(model: str, **options: Any) -> Json:
     return {"model": model, **options}
 
 
+def caches_of(body: Json) -> Any:
+    """All different breakpoints of a request."""
+    blocks = [*body["system"], *(b for m in body["messages"] if isinstance(m["content"], list) for b in m["content"])]
+    marks = [block["cache_control"] for block in blocks if "cache_control" in block]
+    return [mark for at, mark in enumerate(marks) if mark not in marks[:at]]
+
+
+FIVE_MINUTES = {"type": "ephemeral", "ttl": "5m"}
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
 ENABLED = {"type": "enabled", "budget_tokens": 2048}
 OMITTED = {"type": "adaptive", "display": "omitted"}
 
@@ -157,6 +167,15 @@ OPTIONS: dict[str, Seen | Refused] = {
     ),
     "thinking shown otherwise": Seen({"thinking": OMITTED}, lambda body: body["thinking"], OMITTED),
     "max_tokens": Seen({"max_tokens": 77}, lambda body: body["max_tokens"], 77),
+    "cache_control": Seen({"cache_control": FIVE_MINUTES}, caches_of, [{"type": "ephemeral"}]),
+    "cache_control in the system prompt": Seen(
+        {"system": [{"type": "text", "text": "Be terse.", "cache_control": FIVE_MINUTES}]},
+        caches_of,
+        [{"type": "ephemeral"}],
+    ),
+    "cache_control of a tool for an hour": Seen(
+        {"tools": [{**WEATHER, "cache_control": HOUR}], "cache_control": FIVE_MINUTES}, caches_of, [HOUR]
+    ),
     "workspace": Seen({"workspace": "read"}, tools_of, ["Glob", "Grep", "Read"]),
     "all at once": Seen(
         with_model(

@@ -12,7 +12,7 @@ from mcp_types import INVALID_PARAMS, Icon, PromptReference, ReadResourceResult,
 
 from claude_max_mcp.front.mcp import INSTRUCTIONS, make_mcp_server
 from claude_max_mcp.models import ALIASES
-from claude_max_mcp.wire import Health
+from claude_max_mcp.results import Health
 from tests.house import MODERN, House, serving
 
 MODES = ["legacy", MODERN]

@@ -18,9 +18,11 @@ from anyio.abc import Process
 from mcp import Client, StdioServerParameters
 
 from claude_max_mcp.background import beside
+from claude_max_mcp.results import Health
 from claude_max_mcp.standin import Reply, StandIn
-from claude_max_mcp.wire import Health
+from tests.conversations import as_blocks, reply_of
 from tests.house import MODERN, asked
+from tests.samples import Json, user
 from tests.server.processes import children
 from tests.server.program import PROGRAM, Server, left_behind, run, serving, surroundings
 from tests.waiting import until
@@ -106,6 +108,37 @@ async def test_a_server_that_is_killed_leaves_no_process(tmp_path: Path, own_sta
             os.kill(server.process.pid, signal.SIGKILL)
             assert await server.ended() == -signal.SIGKILL
             await until(lambda: not started(pids))
+
+
+def has_files(folder: Path, count: int) -> bool:
+    return len(list(folder.glob("*"))) >= count
+
+
+async def test_a_conversation_goes_on_with_the_same_prefix_though_its_server_was_killed(
+    tmp_path: Path, own_standin: StandIn
+) -> None:
+    messages: list[Json] = []
+    points = tmp_path / ".local/state/claude-max/transcripts/points"
+    for turn in range(3):
+        messages.append(user(f"message {turn}"))
+        async with serving(tmp_path, **upstream(own_standin)) as server, Client(f"{server.url}/mcp") as client:
+            answer = asked(await client.call_tool("ask_claude", {"messages": messages, "stream": "events"}))
+            messages.append(reply_of(answer))
+            await until(partial(has_files, points, turn + 1))
+            os.kill(server.process.pid, signal.SIGKILL)
+            await server.ended()
+    before, after = (as_blocks(request.body["messages"]) for request in own_standin.requests[1:])
+    assert after[: len(before)] == before
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is read-only for root")
+async def test_a_home_that_cannot_be_written_to_will_do(tmp_path: Path, own_standin: StandIn) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o500)
+    own = {"HOME": str(home), **upstream(own_standin)}
+    async with serving(tmp_path, **own) as server, httpx2.AsyncClient(timeout=30) as http:
+        reply = await http.post(f"{server.url}/claude", json={"prompt": "hello"})
+    assert reply.json()["success"] and list(home.iterdir()) == []
 
 
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:

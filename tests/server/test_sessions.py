@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from claude_max_mcp import standin as api
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply, StandIn, Text, ToolUse
-from claude_max_mcp.wire import AskResult
 from tests.conversations import sent, session
 from tests.house import House, serving
 from tests.samples import WEATHER, returned, user
@@ -95,7 +95,8 @@ async def test_a_session_of_another_server_is_not_known(house: House, own_standi
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.json"))
+    """All that is kept of sessions below a state folder."""
+    return sorted((folder / "sessions").rglob("*.json"))
 
 
 def turns(folder: Path) -> list[str]:
@@ -157,7 +158,7 @@ async def test_what_is_kept_is_the_owners_alone_and_only_the_latest_turn(own_sta
     assert "sk-ant" not in file.read_text()
 
 
-async def test_programs_that_bring_the_whole_conversation_leave_nothing_on_disk(
+async def test_programs_that_bring_the_whole_conversation_leave_no_session_on_disk(
     own_standin: StandIn, tmp_path: Path
 ) -> None:
     async with serving(own_standin, warm=1, state_dir=tmp_path) as house:
@@ -172,7 +173,7 @@ async def test_sessions_can_be_turned_off(own_standin: StandIn, tmp_path: Path) 
     async with serving(own_standin, warm=1, state_dir=tmp_path, session_hours=0) as house:
         result = await house.ask(prompt="hello")
     assert result.success and result.session_id is None
-    assert turns(tmp_path) == []
+    assert turns(tmp_path) == [] and house.service.transcripts.files == 0
 
 
 async def test_where_nothing_can_be_kept_the_answer_comes_all_the_same(own_standin: StandIn, tmp_path: Path) -> None:

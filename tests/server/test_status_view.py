@@ -9,9 +9,9 @@ from rich.console import Console
 
 from claude_max_mcp import standin as api
 from claude_max_mcp.errors import AccountError, ServiceError
+from claude_max_mcp.results import ErrorInfo, Health
 from claude_max_mcp.terminal.exit_codes import to_exit_code
 from claude_max_mcp.terminal.status_view import render_health
-from claude_max_mcp.wire import ErrorInfo, Health
 from tests.house import PATH, serving
 from tests.server.program import run
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
-from claude_max_mcp.wire import AskResult
 from tests.conversations import reply_of, session
 from tests.house import House, cli_environment, serving
 from tests.samples import PNG, WEATHER, Json, returned, user

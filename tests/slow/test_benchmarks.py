@@ -13,6 +13,7 @@ from benchmarks.bench.proxy import MISSING, installed
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 SHORTEST = {
+    "cost": ["--n", "2", "--calls", "2"],
     "latency": ["--n", "1"],
     "memory": ["--n", "1", "--watch", "0.2"],
     "replicas": ["--n", "1", "--agents", "2", "--calls", "2"],

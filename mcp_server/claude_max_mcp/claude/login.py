@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claude_max_mcp.claude.launch import Launch
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.wire import BilledTo
+from claude_max_mcp.results import BilledTo
 
 DEADLINE = 10.0
 """Seconds that the CLI gets for either question; it takes well under one."""
@@ -75,7 +75,7 @@ def _choose_payer(status: _AuthStatus) -> BilledTo | None:
 async def _run_cli(launch: Launch, *arguments: str) -> str | None:
     """What the CLI prints, or None if it cannot be run; its exit code says nothing more."""
     try:
-        with anyio.fail_after(DEADLINE), launch.opening_login() as (environment, files):
+        with anyio.fail_after(DEADLINE), launch.preparing() as (environment, files):
             done = await anyio.run_process(
                 [str(launch.cli), *arguments], check=False, env=environment, cwd=launch.folder, pass_fds=files
             )

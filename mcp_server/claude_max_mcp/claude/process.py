@@ -10,14 +10,15 @@ import os
 import resource
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
 from anyio.abc import Process
 
 from claude_max_mcp.claude.launch import Launch, find_cli
-from claude_max_mcp.errors import ServiceError, hide_credentials
+from claude_max_mcp.errors import NoRoom, ServiceError, hide_credentials
 from claude_max_mcp.lines import split_lines
 
 CLOSE_DEADLINE = 5.0
@@ -37,8 +38,7 @@ class ClaudeProcess:
         self._process = process
         self._may_rest = may_rest
         self._stderr = b""
-        self.alive = True
-        """Whether the process can still be spoken to."""
+        self._ended = False
 
     def __repr__(self) -> str:
         return f"<ClaudeProcess {self.pid} {'alive' if self.alive else 'ended'}>"
@@ -46,6 +46,11 @@ class ClaudeProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can still be spoken to."""
+        return not self._ended and self._process.returncode is None
 
     @property
     def memory(self) -> int:
@@ -71,7 +76,7 @@ class ClaudeProcess:
 
     def kill(self) -> None:
         """End the process and all it started, at once. Nothing is awaited, so nothing can get in between."""
-        self.alive = False
+        self._ended = True
         self._send_signal(signal.SIGKILL)
 
     def _send_signal(self, number: signal.Signals) -> None:
@@ -93,11 +98,11 @@ class ClaudeProcess:
         try:
             async for line in split_lines(self._process.stdout):
                 yield line
-            if self.alive:  # it ended by itself: find out how
+            if not self._ended:  # it ended by itself: find out how
                 with anyio.move_on_after(REAP_DEADLINE):
                     await self._process.wait()
         finally:
-            self.alive = False
+            self._ended = True
 
     async def collect_stderr(self) -> None:
         """Keep the end of what the process complains about, until its end."""
@@ -122,28 +127,25 @@ async def running_process(launch: Launch) -> AsyncGenerator[ClaudeProcess]:
     """Run a process for the length of a block; leaving it kills the process.
 
     Raises:
-        ServiceError: `cli_missing`, the binary cannot be run.
+        ServiceError: `cli_missing`, the binary cannot be run; `busy`, there is no room for its files.
     """
     find_cli(launch.cli)
-    try:
-        with launch.opening_login() as (environment, files):
+    session = str(uuid4())
+    with ExitStack() as stack:
+        try:
+            environment, files = stack.enter_context(launch.preparing(session))
+        except OSError as error:
+            raise NoRoom("The settings of a process", error) from error
+        try:
             child = await anyio.open_process(
-                launch.make_command(), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
+                launch.make_command(session), env=environment, cwd=launch.folder, start_new_session=True, pass_fds=files
             )
-    except OSError as error:
-        raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error
-    process = ClaudeProcess(child, may_rest=launch.ends_with_us)
-    try:
-        yield process
-    finally:
-        process.kill()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE):
-            await child.aclose()
-        _remove_session_files(launch, child.pid)
-
-
-def _remove_session_files(launch: Launch, pid: int) -> None:
-    """Remove what the CLI notes of a running process in its own folder; one that is killed cannot do it itself."""
-    for path in (launch.config / "sessions").glob(f"{pid}.*"):
-        with suppress(OSError):
-            path.unlink()
+        except OSError as error:
+            raise ServiceError("cli_missing", f"The claude CLI at {launch.cli} cannot be run: {error}.") from error
+        process = ClaudeProcess(child, may_rest=launch.ends_with_us)
+        try:
+            yield process
+        finally:
+            process.kill()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_DEADLINE):
+                await child.aclose()

@@ -278,13 +278,29 @@ class Result(_Model):
     structured_output: Any = None
 
 
+class TranscriptMirror(_Model):
+    """Lines that the CLI has just added to its transcript. They come before the `result` of a run."""
+
+    type: Literal["transcript_mirror"]
+    entries: list[Json] = []
+
+
 class Other(_Model):
     """Anything else; nothing depends on it."""
 
     type: str
 
 
-_Typed: TypeAlias = ControlResponse | ControlRequest | StreamEvent | System | RateLimitEvent | AssistantMessage | Result
+_Typed: TypeAlias = (
+    ControlResponse
+    | ControlRequest
+    | StreamEvent
+    | System
+    | RateLimitEvent
+    | AssistantMessage
+    | Result
+    | TranscriptMirror
+)
 Output: TypeAlias = _Typed | Other
 """One message of the CLI."""
 
@@ -298,6 +314,7 @@ _TYPES = frozenset(
         "rate_limit_event",
         "assistant",
         "result",
+        "transcript_mirror",
     }
 )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from claude_max_mcp.claude.login import Login
 from claude_max_mcp.claude.protocol import Account, RateLimitInfo
 from claude_max_mcp.errors import ClaudeMaxError, RequestError
-from claude_max_mcp.wire import BilledTo, ErrorInfo, RateLimit, Window
+from claude_max_mcp.results import BilledTo, ErrorInfo, RateLimit, Window
 
 UNPROVEN_BY = frozenset({"not_authenticated", "auth_expired", "account_blocked", "api_key_billing", "billing_guard"})
 """Errors after which an earlier proof of the login counts no more."""

@@ -25,15 +25,19 @@ from claude_max_mcp.claude.protocol import (
     RewindConversation,
     Rewound,
     ToolCheck,
+    TranscriptMirror,
 )
 from claude_max_mcp.claude.worker import Worker
+from claude_max_mcp.engine.fold import STRUCTURED_OUTPUT
+from claude_max_mcp.engine.key import take_essence
 from claude_max_mcp.engine.options import Options
+from claude_max_mcp.engine.recording import IsAnswer, Recording
 from claude_max_mcp.engine.turn import OnEvent, Turn, TurnResult
 from claude_max_mcp.errors import ServiceError
-from claude_max_mcp.messages import Json, Message, collect_results, list_calls
+from claude_max_mcp.messages import Block, Json, Message, collect_results, list_calls
 from claude_max_mcp.pool.pool import Loan
+from claude_max_mcp.results import BilledTo
 from claude_max_mcp.tracing import trace_controls
-from claude_max_mcp.wire import BilledTo
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,8 @@ class Conversation:
 
     loan: Loan[Worker]
     options: Options
+    recording: Recording
+    """Its transcript, as the process writes it."""
     blank: bool
     """Whether it began in a process that knew nothing, and that has no tools of its own."""
     prompt_sent: bool = False
@@ -116,6 +122,19 @@ class Conversation:
         self._turn = self._make_turn()
         return result
 
+    def keep_transcript(self, key: str, answer: TurnResult) -> None:
+        """Let the conversation be gone on with by that key, also without its process."""
+        self.recording.end_answer(key, self._identify(answer.said["content"]))
+
+    def _identify(self, content: list[Block]) -> IsAnswer:
+        """Tells this answer among what the process writes down, which is more where it uses tools of its own."""
+        said = [take_essence(block) for block in content]
+        if self.options.structured and not self.pending:
+            return lambda blocks: any(block.get("name") == STRUCTURED_OUTPUT for block in blocks)
+        if self.options.workspace:
+            return lambda blocks: bool(blocks) and take_essence(blocks[-1]) == said[-1]
+        return lambda blocks: [take_essence(block) for block in blocks] == said
+
     async def rewind(self) -> bool:
         """Let the CLI go back to before the first message.
 
@@ -132,6 +151,7 @@ class Conversation:
             if Rewound.model_validate(reply).to_the_beginning:
                 logger.debug("worker %d rewound", self.worker.pid)
                 self.first = self.last = None
+                self.recording = self.recording.start_anew()
                 self.served += 1
                 return True
         return False
@@ -148,6 +168,8 @@ class Conversation:
         """Take a message of the CLI. Limits may come between two turns, too."""
         if isinstance(message, RateLimitEvent):
             self.limits = message.rate_limit_info
+        if isinstance(message, TranscriptMirror):
+            self.recording.hear(message.entries)
         self._turn.hear(message)
 
     def answer(self, request_id: str, asked: HostRequest) -> Json | None:

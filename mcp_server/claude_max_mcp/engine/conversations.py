@@ -3,6 +3,7 @@
 In: validated requests. Out: results, with events on the way. It knows the pool's leases and the CLI's turns, and
 nothing of MCP or HTTP. A caller always sends the whole conversation: a live process is a cache of it, never the only
 copy. It is found by a fingerprint of all that was said and all that shapes the answer, so an edited history misses.
+Where there is none, the conversation begins in a new process, from what the old one has written down if that is kept.
 """
 
 import time
@@ -15,18 +16,21 @@ import anyio
 from claude_max_mcp.claude.launch import MB, Launch
 from claude_max_mcp.claude.worker import running_worker
 from claude_max_mcp.engine.account import UNPROVEN_BY, AccountState, as_rate_limit
+from claude_max_mcp.engine.announcements import Announcements
 from claude_max_mcp.engine.conversation import Conversation
 from claude_max_mcp.engine.idle import IdleConversations
-from claude_max_mcp.engine.key import extend_key, make_key
+from claude_max_mcp.engine.key import extend_key, join_keys, make_key
 from claude_max_mcp.engine.options import Options, choose_options
 from claude_max_mcp.engine.starter import Billing, Starter
+from claude_max_mcp.engine.transcripts import Transcripts, TranscriptStats
 from claude_max_mcp.engine.turn import OnEvent, TurnResult
 from claude_max_mcp.engine.workspace import Workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError, UpstreamError
 from claude_max_mcp.messages import Message
 from claude_max_mcp.pool.admission import Admission
 from claude_max_mcp.pool.pool import Pool, PoolHistory, PoolStats
-from claude_max_mcp.wire import AskRequest, AskResult, ErrorInfo
+from claude_max_mcp.results import AskResult, ErrorInfo
+from claude_max_mcp.wire import AskRequest
 
 END_DEADLINE = 1.0
 """Seconds that cancelled requests get to tell their callers."""
@@ -50,6 +54,8 @@ class Conversations:
         reuse: whether a conversation may begin in a process that held another, after the CLI has forgotten that one.
         billing: `subscription` refuses whatever else would pay.
         workspace: the folder that requests may have opened for reading.
+        transcripts: keep conversations beyond their processes.
+        announcements: what the CLI announces of its surroundings.
     """
 
     def __init__(
@@ -65,13 +71,16 @@ class Conversations:
         reuse: bool = True,
         billing: Billing = "subscription",
         workspace: Workspace | None = None,
+        transcripts: Transcripts,
+        announcements: Announcements,
     ) -> None:
         self._launch = launch
         self._timeout = timeout
         self._workspace = workspace
         self._admission = Admission(running=concurrency, queue=queue)
         self._pool = Pool(partial(running_worker, launch), warm=warm)
-        self._starter = Starter(self._pool, launch, billing)
+        self._transcripts = transcripts
+        self._starter = Starter(self._pool, launch, billing, transcripts, announcements)
         self._idle = IdleConversations(
             most=concurrency,
             park_seconds=park_seconds,
@@ -92,7 +101,7 @@ class Conversations:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Keep workers for the length of a block; leaving it ends every one of them."""
-        async with self._pool.open(), self._idle.open():
+        async with self._transcripts.open(), self._pool.open(), self._idle.open():
             yield
 
     @property
@@ -112,6 +121,11 @@ class Conversations:
     def kept(self) -> int:
         """Processes that wait for the next message of their conversation."""
         return len(self._idle)
+
+    @property
+    def transcripts(self) -> TranscriptStats:
+        """What is kept on disk, and what was looked for there."""
+        return self._transcripts.stats
 
     @property
     def in_flight(self) -> int:
@@ -186,16 +200,21 @@ class Conversations:
         """Go on with the process that holds this conversation, or begin one; keep it for the next message."""
         options = choose_options(request, self._launch.model, self._workspace)
         *earlier, last = messages = request.conversation
-        key = make_key(options.key, earlier)
-        conversation = self._idle.take(key, last) or await self._start(options, messages)
+        said = make_key(earlier)
+        conversation = self._idle.take(join_keys(options.key, said), last)
+        conversation = conversation or await self._start(options, messages, said)
         try:
             answer = await conversation.ask(last, on_event)
         except BaseException:
             conversation.end()
             raise
         self.account.record_answer(conversation.billed_to, conversation.account, conversation.limits)
+        self._starter.remember_announcements(conversation)
+        said = extend_key(extend_key(said, last), answer.said)
+        if answer.settled and keep:
+            conversation.keep_transcript(join_keys(options.prefix_key, said), answer)
         if answer.settled and (keep or self._pressed):
-            self._idle.keep(extend_key(extend_key(key, last), answer.said) if keep else None, conversation)
+            self._idle.keep(join_keys(options.key, said) if keep else None, conversation)
         else:
             conversation.end()
         return _make_result(answer, conversation)
@@ -205,12 +224,12 @@ class Conversations:
         """Whether several requests run, and more of them than processes stand ready."""
         return self._admission.in_flight > max(1, self._pool.stats.warm)
 
-    async def _start(self, options: Options, messages: list[Message]) -> Conversation:
+    async def _start(self, options: Options, messages: list[Message], said: str) -> Conversation:
         """A conversation that holds all but the last message, in a used process where that is possible."""
         if len(messages) == 1 and (used := await self._rewind_used(options)):
             return used
         self._idle.make_room()
-        return await self._starter.start(options, messages)
+        return await self._starter.start(options, messages, said)
 
     async def _rewind_used(self, options: Options) -> Conversation | None:
         """An empty conversation in the process of one that is over, if there is one and the CLI has forgotten it."""

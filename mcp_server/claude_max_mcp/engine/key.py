@@ -1,8 +1,8 @@
 """What names a conversation: a digest of all that shapes its answers, and of all that was said.
 
 In: the options' digest, messages in the form of `messages.normalise`. Out: a key, equal for equal content whatever the
-order of fields, and different for any other: an edited history is never found. The key of a longer conversation is
-made from that of the shorter one, so a history is read through once.
+order of fields, and different for any other: an edited history is never found. The key of what was said in a longer
+conversation is made from that of the shorter one, so a history is read through once.
 """
 
 import hashlib
@@ -28,18 +28,24 @@ def digest(value: Any) -> str:
 
 
 def extend_key(key: str, message: Message) -> str:
-    """The key of a conversation after one more message."""
+    """The key of what was said, after one more message."""
     blocks = message["content"]
     if message["role"] == "assistant":
-        blocks = [_take_essence(block) for block in blocks]
+        blocks = [take_essence(block) for block in blocks]
     return digest([key, message["role"], blocks])
 
 
-def make_key(options_key: str, messages: Iterable[Message]) -> str:
+def make_key(messages: Iterable[Message]) -> str:
+    """The key of what was said."""
+    return reduce(extend_key, messages, digest([]))
+
+
+def join_keys(options_key: str, said_key: str) -> str:
     """The key of a conversation with these options."""
-    return reduce(extend_key, messages, options_key)
+    return digest([options_key, said_key])
 
 
-def _take_essence(block: Block) -> Mapping[str, object]:
+def take_essence(block: Block) -> Mapping[str, object]:
+    """What counts of a block of an answer."""
     names = ESSENCE.get(block["type"])
     return block if names is None else {name: block.get(name) for name in names}

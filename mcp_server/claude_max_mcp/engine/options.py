@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from claude_max_mcp.claude.caller_tools import SERVER, make_manifest
-from claude_max_mcp.claude.launch import Launch
+from claude_max_mcp.claude.launch import Launch, make_cache_environment
 from claude_max_mcp.claude.protocol import (
     HOOKS,
     ApplyFlagSettings,
@@ -30,7 +30,7 @@ from claude_max_mcp.errors import Unsupported
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES, to_cli_model
 from claude_max_mcp.tracing import trace_environment
-from claude_max_mcp.wire import AskRequest, Thinking
+from claude_max_mcp.wire import AskRequest, CacheTtl, Thinking
 
 ALIAS_MAX_TOKENS = 128_000
 """What the CLI asks for by itself with any of `ALIASES`; a caller who asks for as much needs nothing set."""
@@ -58,6 +58,7 @@ class Options:
         thinking: the Messages API's `thinking`.
         max_tokens: the most tokens of an answer; None for what the model can.
         workspace: the folder that Claude may read.
+        cache: how long Anthropic keeps what it has read; None for what the process was started with.
     """
 
     model: str
@@ -68,13 +69,19 @@ class Options:
     thinking: Thinking | None = None
     max_tokens: int | None = None
     workspace: Workspace | None = None
+    cache: CacheTtl | None = None
 
     @cached_property
     def key(self) -> str:
         """A digest: processes with equal keys answer alike."""
         thinking = self.thinking.model_dump() if self.thinking else None
-        shape = [self.model, self.system, self.tools, self.schema, self.effort, thinking, self.max_tokens]
+        shape = [self.model, self.system, self.tools, self.schema, self.effort, thinking, self.max_tokens, self.cache]
         return digest([*shape, self.workspace is not None])
+
+    @cached_property
+    def prefix_key(self) -> str:
+        """A digest: a transcript of a process with an equal one begins as Anthropic has cached it."""
+        return digest([self.model, self.system, self.tools, self.schema, self.workspace is not None])
 
     @property
     def cli_tools(self) -> frozenset[str]:
@@ -127,9 +134,16 @@ class Options:
             chosen["model"] = self.model
         if self.effort:
             chosen["effortLevel"] = self.effort
-        if self._needs_max_tokens:
-            chosen["env"] = {MAX_TOKENS: str(self.max_tokens)}
+        if environment := self._make_environment():
+            chosen["env"] = environment
         return [ApplyFlagSettings(subtype="apply_flag_settings", settings=chosen)] if chosen else []
+
+    def _make_environment(self) -> dict[str, str]:
+        """Variables that the CLI reads anew with each request."""
+        environment = make_cache_environment(self.cache) if self.cache else {}
+        if self._needs_max_tokens:
+            environment[MAX_TOKENS] = str(self.max_tokens)
+        return environment
 
     @property
     def _needs_max_tokens(self) -> bool:
@@ -144,7 +158,7 @@ class Options:
     def launch_resuming(self, launch: Launch, transcript: Path) -> Launch:
         """How to start one that holds a transcript, and waits for the next message."""
         launch = self.launch(launch)
-        arguments = (*launch.extra_arguments, "--resume", str(transcript))
+        arguments = (*launch.extra_arguments, "--resume", str(transcript), "--fork-session")
         return replace(launch, model=self.model, extra_arguments=arguments)
 
     def launch_continuing(self, launch: Launch, transcript: Path) -> Launch:
@@ -155,8 +169,7 @@ class Options:
         """
         launch = self.launch_resuming(launch, transcript)
         own = {"CLAUDE_CODE_RESUME_INTERRUPTED_TURN": "1", "CLAUDE_CODE_RESUME_PROMPT": CONTINUE_PROMPT}
-        if self._needs_max_tokens:
-            own[MAX_TOKENS] = str(self.max_tokens)
+        own |= self._make_environment()
         return replace(
             launch,
             extra_arguments=(*launch.extra_arguments, *self._make_arguments(transcript.parent)),
@@ -246,4 +259,5 @@ def choose_options(request: AskRequest, default_model: str, workspace: Workspace
         thinking=request.thinking,
         max_tokens=request.max_tokens,
         workspace=workspace if request.workspace == "read" else None,
+        cache=request.wanted_cache,
     )

@@ -93,5 +93,5 @@ def open_workspace(settings: Settings, launch: Launch) -> Workspace | None:
     """The folder that may be read; never with the login, the door's token or what others said in it."""
     if settings.workspace_root is None:
         return None
-    private = [launch.config, settings.state_dir, settings.token_file, settings.login_file, launch.folder.parent]
+    private = [launch.login_folder, settings.state_dir, settings.token_file, settings.login_file, launch.scratch]
     return Workspace(settings.workspace_root, [path for path in private if path is not None])

@@ -34,10 +34,11 @@ from claude_max_mcp.front.request import (
     wait_for_disconnect,
 )
 from claude_max_mcp.messages import Json
+from claude_max_mcp.results import AskResult, Health
 from claude_max_mcp.service.health import READY
 from claude_max_mcp.service.service import Service
 from claude_max_mcp.tracing import continuing_trace
-from claude_max_mcp.wire import AskResult, Health, parse_request
+from claude_max_mcp.wire import parse_request
 
 ENDPOINTS = {
     "/mcp": "MCP over streamable HTTP, with the tools ask_claude and health",

@@ -28,8 +28,9 @@ from claude_max_mcp.front.progress import reporting
 from claude_max_mcp.front.request import Caller, answer_unless_gone, find_disconnect, identify_caller
 from claude_max_mcp.front.resources import CACHE_HINTS, make_handlers
 from claude_max_mcp.front.tool_schema import simplify_schema
+from claude_max_mcp.results import AskResult, ErrorInfo, Health
 from claude_max_mcp.service.service import Keeper, Service
-from claude_max_mcp.wire import WANTS_SESSION, AskRequest, AskResult, ErrorInfo, Health, parse_request
+from claude_max_mcp.wire import WANTS_SESSION, AskRequest, parse_request
 
 Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 

@@ -25,18 +25,19 @@ from claude_max_mcp.errors import ClaudeMaxError, InvalidRequest, RequestError, 
 from claude_max_mcp.front.request import answer_unless_gone, identify_caller, read_object, wait_for_disconnect
 from claude_max_mcp.messages import Json
 from claude_max_mcp.models import ALIASES
+from claude_max_mcp.results import AskResult, ErrorInfo
 from claude_max_mcp.service.journal import make_request_id
 from claude_max_mcp.service.service import Service
-from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, AskResult, ErrorInfo, parse_request
+from claude_max_mcp.wire import MAX_TIMEOUT, AskRequest, parse_request
 
 NEEDED = ("model", "max_tokens", "messages")
 """The fields that the Messages API does not do without."""
 
-CARRIED = frozenset({*NEEDED, "system", "tools", "tool_choice", "thinking", "output_config"})
+CARRIED = frozenset({*NEEDED, "system", "tools", "tool_choice", "thinking", "output_config", "cache_control"})
 """The fields that reach Claude."""
 
-LEFT_OUT = frozenset({"stream", "metadata", "service_tier", "cache_control"})
-"""Fields about delivery, accounting and caching: the answer is the same without them."""
+LEFT_OUT = frozenset({"stream", "metadata", "service_tier"})
+"""Fields about delivery and accounting: the answer is the same without them."""
 
 NO_CHANGE: dict[str, Any] = {"temperature": 1, "top_p": 1, "speed": "standard"}
 """Fields that can only be left out, and the one value with which that changes nothing; an empty one never does."""

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from claude_max_mcp.background import beside
 from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.messages import Json, is_object
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.service.service import make_cancelled_result
-from claude_max_mcp.wire import AskResult
 
 _DISCONNECTED = "claude_max.disconnected"
 

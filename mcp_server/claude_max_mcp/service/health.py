@@ -15,8 +15,8 @@ from claude_max_mcp.engine.account import AccountState, as_rate_limit
 from claude_max_mcp.engine.cli_errors import EXPLANATIONS
 from claude_max_mcp.engine.conversations import Conversations
 from claude_max_mcp.errors import AccountError, ClaudeMaxError, Code, ServiceError
+from claude_max_mcp.results import Auth, ErrorInfo, Health, PoolState, Status
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.wire import Auth, ErrorInfo, Health, PoolState, Status
 
 READY = "Service ready"
 """What `health` says where all is well."""
@@ -86,6 +86,7 @@ class HealthMonitor:
             self._account,
             count_load(self._conversations),
             missing=self._missing,
+            storage_problem=self._conversations.transcripts.problem,
             uptime=round(time.monotonic() - self._began, 3),
         )
 
@@ -117,7 +118,13 @@ def count_load(conversations: Conversations) -> Load:
 
 
 def describe_health(
-    settings: Settings, account: AccountState, load: Load, *, missing: ServiceError | None, uptime: float
+    settings: Settings,
+    account: AccountState,
+    load: Load,
+    *,
+    missing: ServiceError | None,
+    storage_problem: str | None = None,
+    uptime: float,
 ) -> Health:
     """How a service is that these facts are known of.
 
@@ -126,6 +133,7 @@ def describe_health(
         account: what is known of its login and its limits.
         load: its processes and requests.
         missing: why there is no CLI to start, if there is none.
+        storage_problem: why no conversation can be kept on disk, if so. Requests are answered all the same.
         uptime: seconds since it started.
     """
     status, cause, message = _judge(settings, account, missing)
@@ -134,7 +142,7 @@ def describe_health(
         cause=cause,
         claude_cli="available" if account.cli_version else "unavailable",
         workspace_root=str(settings.workspace_root) if settings.workspace_root else None,
-        message=message,
+        message=f"{message}. {storage_problem}" if storage_problem and status == "healthy" else message,
         cli_version=account.cli_version,
         auth=_describe_login(account),
         billed_to=account.billed_to,
@@ -143,6 +151,7 @@ def describe_health(
         in_flight=load.in_flight,
         queued=load.queued,
         last_error=account.last_error,
+        storage_problem=storage_problem,
         uptime=uptime,
     )
 

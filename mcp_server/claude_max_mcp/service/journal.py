@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from claude_max_mcp.events import Event
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 
 KEPT = 100
 """Requests that are remembered."""

@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from claude_max_mcp.engine.transcripts import TranscriptStats
 from claude_max_mcp.models import ALIASES, to_cli_model, to_full_id
 from claude_max_mcp.pool.pool import PoolHistory
+from claude_max_mcp.results import Health
 from claude_max_mcp.service.journal import Entry, Journal
-from claude_max_mcp.wire import Health
 
 FIRST_TEXT = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 WHOLE = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0, 900.0, 3600.0)
@@ -29,6 +30,7 @@ class Metrics:
         health: how the service is, from what is known.
         workers: what the pool has done since it started.
         reused: conversations that began in a used process.
+        kept: what is kept of conversations on disk, and what was looked for there.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Metrics:
         health: Callable[[], Health],
         workers: Callable[[], PoolHistory],
         reused: Callable[[], int],
+        kept: Callable[[], TranscriptStats],
     ) -> None:
         self.registry = CollectorRegistry()
         self._requests = self._add_counter("claude_max_requests", "Requests that ended.", "model", "outcome")
@@ -46,7 +49,7 @@ class Metrics:
         )
         self._whole = self._add_histogram("claude_max_answer_seconds", "Until the answer was whole.", WHOLE)
         self._models = set(ALIASES.values())
-        self.registry.register(_Now(health, workers, reused))
+        self.registry.register(_Now(health, workers, reused, kept))
         journal.listen(self._count)
 
     def _add_counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -78,11 +81,16 @@ class _Now(Collector):
     """What is read at the moment of looking."""
 
     def __init__(
-        self, health: Callable[[], Health], workers: Callable[[], PoolHistory], reused: Callable[[], int]
+        self,
+        health: Callable[[], Health],
+        workers: Callable[[], PoolHistory],
+        reused: Callable[[], int],
+        kept: Callable[[], TranscriptStats],
     ) -> None:
         self._health = health
         self._workers = workers
         self._reused = reused
+        self._kept = kept
 
     def collect(self) -> Iterable[Metric]:
         now, workers = self._health(), self._workers()
@@ -106,6 +114,19 @@ class _Now(Collector):
         yield CounterMetricFamily("claude_max_worker_restarts", "Replaced before any request.", workers.replaced)
         yield CounterMetricFamily("claude_max_worker_failures", "Starts that failed.", workers.failed)
         yield CounterMetricFamily("claude_max_worker_reuses", "Conversations begun in a used one.", self._reused())
+        yield from _describe_kept(self._kept())
+
+
+def _describe_kept(kept: TranscriptStats) -> Iterable[Metric]:
+    lookups = CounterMetricFamily(
+        "claude_max_transcript_lookups", "Conversations looked for that no process holds.", labels=("outcome",)
+    )
+    for outcome, number in (("found", kept.found), ("missing", kept.missing), ("unusable", kept.unusable)):
+        lookups.add_metric((outcome,), number)
+    yield lookups
+    yield _make_gauge("kept_files", "Files of conversations on disk.", [((), kept.files)])
+    yield _make_gauge("kept_bytes", "What they take.", [((), kept.bytes)])
+    yield CounterMetricFamily("claude_max_kept_evictions", "Files removed as there was no room.", kept.evicted)
 
 
 def _make_gauge(name: str, text: str, samples: Iterable[tuple[tuple[str, ...], float | None]], *labels: str) -> Metric:

@@ -10,14 +10,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from claude_max_mcp.claude.launch import Launch, find_cli, make_blank_launch
+from claude_max_mcp.claude.launch import MB, Launch, find_cli, identify_cli, make_blank_launch
 from claude_max_mcp.claude.login import Login
+from claude_max_mcp.engine.announcements import Announcements
 from claude_max_mcp.engine.conversations import Conversations, ignore_events
+from claude_max_mcp.engine.transcripts import Transcripts, TranscriptStats
 from claude_max_mcp.engine.turn import OnEvent
 from claude_max_mcp.engine.workspace import open_workspace
 from claude_max_mcp.errors import ClaudeMaxError, ServiceError
 from claude_max_mcp.events import Event
 from claude_max_mcp.messages import Message
+from claude_max_mcp.results import AskResult, Health
 from claude_max_mcp.service.defects import describe_defect
 from claude_max_mcp.service.health import HealthMonitor
 from claude_max_mcp.service.journal import Journal, Observed, make_request_id
@@ -26,7 +29,7 @@ from claude_max_mcp.service.scratch import scratch_folder
 from claude_max_mcp.service.sessions import Said, Session, Sessions
 from claude_max_mcp.service.spans import describe_outcome, request_span
 from claude_max_mcp.settings import Settings
-from claude_max_mcp.wire import AskRequest, AskResult, Health
+from claude_max_mcp.wire import AskRequest
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +62,22 @@ class Service:
             reuse=settings.reuse,
             billing=settings.billing,
             workspace=open_workspace(settings, launch),
+            transcripts=Transcripts(
+                settings.state_dir / "transcripts",
+                seconds=settings.transcript_minutes * 60,
+                most=settings.disk_mb * MB,
+                version=identify_cli(launch.cli),
+            ),
+            announcements=Announcements(settings.state_dir / "announcements.json", identify_cli(launch.cli)),
         )
         self._sessions = Sessions(settings.state_dir / "sessions", settings.session_hours)
         self.journal = Journal()
         """What became of the latest requests."""
         talks = self._conversations
         self._health = HealthMonitor(settings, launch, talks, missing)
-        self.metrics = Metrics(self.journal, self.report, lambda: talks.pool_history, lambda: talks.reused)
+        self.metrics = Metrics(
+            self.journal, self.report, lambda: talks.pool_history, lambda: talks.reused, lambda: talks.transcripts
+        )
         """The same and more, for Prometheus."""
 
     def __repr__(self) -> str:
@@ -97,7 +109,8 @@ class Service:
     @property
     def scratch(self) -> Path:
         """The folder of its files, which ends with it."""
-        return self._launch.folder.parent
+        assert self._launch.scratch is not None
+        return self._launch.scratch
 
     @property
     def pids(self) -> set[int]:
@@ -154,7 +167,8 @@ class Service:
         session = Session() if request.session_id is None else await self._sessions.find(request.session_id)
         said = session.said
         continued = request.continue_from(said.messages, system=said.system, model=said.model)
-        result = await self._conversations.ask(continued, on_event, caller=caller, keep=True)
+        keep = request.messages is not None or self._sessions.enabled
+        result = await self._conversations.ask(continued, on_event, caller=caller, keep=keep)
         return await self._remember(session, continued, result)
 
     async def _remember(self, session: Session, request: AskRequest, result: AskResult) -> AskResult:
@@ -176,6 +190,11 @@ class Service:
         else:
             await self._health.refresh()
         return self.report()
+
+    @property
+    def transcripts(self) -> TranscriptStats:
+        """What is kept of conversations, and what was looked for there."""
+        return self._conversations.transcripts
 
     def report(self) -> Health:
         """How the service is, from what is known already."""

@@ -7,10 +7,8 @@ else has done so meanwhile, also where several servers share the folder.
 """
 
 import logging
-import os
 import re
 import shutil
-import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from claude_max_mcp.errors import InvalidRequest
 from claude_max_mcp.messages import Json, TextBlock, TextOr
+from claude_max_mcp.private_files import create_file
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +57,11 @@ class Sessions:
         self._hours = hours
         self._swept = -SWEEP_SECONDS
 
+    @property
+    def enabled(self) -> bool:
+        """Whether any are kept."""
+        return self._hours > 0
+
     async def find(self, session_id: str) -> Session:
         """The session of an id.
 
@@ -77,7 +81,7 @@ class Sessions:
 
         It is the session's own id, unless somebody else has gone on with it meanwhile: then it is a new one.
         """
-        if not self._hours:
+        if not self.enabled:
             return None
         try:
             return await to_thread.run_sync(self._keep, session, said)
@@ -103,21 +107,15 @@ class Sessions:
         self._sweep()
         content = said.model_dump_json().encode()
         try:
-            self._write(session.id, session.turn + 1, content)
+            create_file(self._find_file(session.id, session.turn + 1), content)
         except FileExistsError:
             session = Session()
-            self._write(session.id, 1, content)
-        (self._folder / session.id / f"{session.turn}.json").unlink(missing_ok=True)
+            create_file(self._find_file(session.id, 1), content)
+        self._find_file(session.id, session.turn).unlink(missing_ok=True)
         return session.id
 
-    def _write(self, session_id: str, turn: int, content: bytes) -> None:
-        """Create the file whole or not at all, and never over another."""
-        folder = self._folder / session_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            file.write(content)
-            file.flush()
-            os.link(file.name, folder / f"{turn}.json")
+    def _find_file(self, session_id: str, turn: int) -> Path:
+        return self._folder / session_id / f"{turn}.json"
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept < SWEEP_SECONDS:

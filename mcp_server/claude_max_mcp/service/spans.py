@@ -10,8 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from claude_max_mcp.models import to_cli_model, to_full_id
+from claude_max_mcp.results import AskResult
 from claude_max_mcp.service.journal import Entry
-from claude_max_mcp.wire import AskResult
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from mcp.shared.exceptions import MCPError
 
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.messages import Json
+from claude_max_mcp.results import AskResult, Health
 from claude_max_mcp.terminal.reachability import NotRunning, find_obstacle
-from claude_max_mcp.wire import MAX_TIMEOUT, WANTS_SESSION, AskResult, Health
+from claude_max_mcp.wire import MAX_TIMEOUT, WANTS_SESSION
 
 ERA = "2026-07-28"
 """The protocol version spoken: the first in which closing a call cancels it."""

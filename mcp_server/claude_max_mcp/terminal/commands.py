@@ -26,9 +26,9 @@ from claude_max_mcp.terminal.doctor.findings import Finding, Level
 from claude_max_mcp.terminal.exit_codes import REQUEST, STOPPED, UNREAD, USAGE, to_exit_code
 
 if TYPE_CHECKING:
+    from claude_max_mcp.results import AskResult, Health
     from claude_max_mcp.settings import Settings
     from claude_max_mcp.terminal.output import Screen
-    from claude_max_mcp.wire import AskResult, Health
 
 # What needs pydantic or MCP is imported by the command that needs it: both take long, and neither `--help` nor the
 # completion of a word shall.

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from claude_max_mcp.events import RetryNotice
 from claude_max_mcp.front.progress import describe_retry
-from claude_max_mcp.wire import AskResult
+from claude_max_mcp.results import AskResult
 
 VISIBLE = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | dict.fromkeys(
     range(127, 160), "�"

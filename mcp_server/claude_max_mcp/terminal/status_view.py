@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from claude_max_mcp.wire import Auth, Health, RateLimit, Window
+from claude_max_mcp.results import Auth, Health, RateLimit, Window
 
 COLOURS = {"healthy": "green", "degraded": "yellow", "unhealthy": "red"}
 NAMES = {"five_hour": "5 hours", "seven_day": "7 days"}

@@ -30,6 +30,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
     repair_messages,
 )
+from pydantic_ai.models.anthropic import AnthropicModelSettings
 from pydantic_ai.settings import ModelSettings
 
 from claude_max_mcp.standin import Reply, StandIn, Text, Thinking, ToolUse
@@ -310,6 +311,32 @@ async def test_each_request_of_a_run_begins_with_the_one_before(upstream: StandI
     for (fixed, messages), (later_fixed, later) in pairwise(sent):
         assert later_fixed == fixed
         assert later[: len(messages)] == messages and len(later) > len(messages)
+
+
+@behaviour(40)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AnthropicModelSettings(anthropic_cache="5m"),
+        AnthropicModelSettings(anthropic_cache_instructions="5m"),
+        AnthropicModelSettings(anthropic_cache_messages=True),
+        ModelSettings(cache=True),
+    ],
+    ids=["all", "instructions", "messages", "the setting of all providers"],
+)
+async def test_how_long_a_prefix_is_kept_is_what_the_settings_say(
+    upstream: StandIn, model: ClaudeMaxModel, settings: ModelSettings
+) -> None:
+    agent = Agent(model, instructions="Be terse.")
+    await agent.run("hello")
+    await agent.run("hello", model_settings=settings)
+    assert [_find_ttls(request.body) for request in upstream.requests] == [{"1h"}, {"5m"}]
+
+
+def _find_ttls(body: Json) -> set[str]:
+    """For how long the breakpoints of a request hold."""
+    blocks = [*body["system"], *(block for m in body["messages"] for block in _as_blocks(m["content"]))]
+    return {block["cache_control"].get("ttl", "5m") for block in blocks if "cache_control" in block}
 
 
 def _stable(body: Json) -> tuple[list[Any], list[Any]]:

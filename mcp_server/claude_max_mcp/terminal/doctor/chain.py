@@ -58,7 +58,7 @@ async def _check_cli(settings: Settings, launch: Launch, *, alone: bool) -> list
 
 def _check_login_file(launch: Launch) -> Finding | None:
     try:
-        with launch.opening_login():
+        with launch.preparing():
             return None
     except ClaudeMaxError as error:
         return as_problem(error)

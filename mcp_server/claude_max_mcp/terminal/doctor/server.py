@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from claude_max_mcp.errors import ClaudeMaxError
 from claude_max_mcp.front.listener import bind
 from claude_max_mcp.front.tokens import load_token
+from claude_max_mcp.results import Status
 from claude_max_mcp.settings import Settings
 from claude_max_mcp.terminal.doctor.findings import Finding, as_problem
 from claude_max_mcp.terminal.reachability import NotRunning, find_obstacle, hide_user, locate
-from claude_max_mcp.wire import Status
 
 DEADLINE = 5.0
 """Seconds that the server gets for an answer."""
