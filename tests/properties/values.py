@@ -49,8 +49,7 @@ ANSWERS = TEXT_BLOCKS | THINKING_BLOCKS | REDACTED_BLOCKS | TOOL_USES
 """Blocks of Claude."""
 
 IMAGES = make_block("image", source=st.fixed_dictionaries({"type": st.just("url"), "url": TEXTS}))
-UNTYPED = OBJECTS.filter(lambda fields: fields.keys().isdisjoint({"media_type", "data", "url"}))
-DOCUMENTS = make_block("document", source=UNTYPED.map(lambda source: {**source, "type": "file"}), title=TEXTS)
+DOCUMENTS = make_block("document", source=OBJECTS.map(lambda source: {"type": "file", "file": source}), title=TEXTS)
 TOOL_RESULTS = make_block(
     "tool_result", tool_use_id=IDS, content=TEXTS | st.lists(TEXT_BLOCKS | IMAGES, max_size=2), is_error=st.booleans()
 )

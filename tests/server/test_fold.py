@@ -187,3 +187,11 @@ def test_a_block_that_begins_without_a_field_gets_it_from_its_deltas(kind: str, 
     ):
         fold.add(cast("Event", event))
     assert fold.message["content"] == [{"type": kind, name: "ab"}]
+
+
+def test_redacted_thinking_is_shown_as_soon_as_it_begins_as_no_delta_follows() -> None:
+    start, block, *_ = Reply(content=(RedactedThinking("cmVk"),)).make_events("claude-sonnet-5-5")
+    fold = Fold()
+    assert fold.add(cast("Event", start)) == []
+    assert fold.add(cast("Event", block)) == [start, block]
+    assert fold.partly_shown

@@ -89,7 +89,8 @@ async def test_output_that_fits_the_schema_is_the_answer() -> None:
     run.turn.hear(end(structured_output={"city": "Zürich"}))
     outcome = await run.turn.wait()
     assert (outcome.structured_output, outcome.text) == ({"city": "Zürich"}, '{"city": "Zürich"}')
-    assert outcome.message["stop_reason"] == "end_turn" and "stop_sequence" in outcome.message
+    (said,) = [event["delta"] for event in run.passed if event["type"] == "message_delta"]
+    assert said == {"stop_reason": "end_turn", "stop_sequence": None}
     (begun,) = [event["content_block"] for event in run.passed if event["type"] == "content_block_start"]
     assert begun == {"type": "text", "text": ""}
 
