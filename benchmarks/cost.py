@@ -261,7 +261,7 @@ def make_rows(size: Size) -> list[Row]:
     def switch(world: World) -> Awaitable[None]:
         return world.switch()
 
-    n = size.chat
+    n, q = size.chat, size.questions
     return [
         Row(f"chat of {n}, its process lives", lambda w: chat(w, n)),
         Row(f"chat of {size.long_chat}, its process lives", lambda w: chat(w, size.long_chat)),
@@ -273,9 +273,10 @@ def make_rows(size: Size) -> list[Row]:
         Row("three branches, their processes gone", lambda w: branch(w, max(1, n // 3))),
         Row(f"loop of {size.calls} tool calls", lambda w: run_tools(w, size.calls)),
         Row(f"loop of {size.calls} tool calls, restarted in it", lambda w: run_tools(w, size.calls, restart)),
-        Row(f"{size.questions} questions, a long system prompt", lambda w: ask_once(w, size.questions, 1.0)),
-        Row(f"{size.questions} questions, the same, 20 minutes apart", lambda w: ask_once(w, size.questions, 20.0)),
-        Row(f"{size.questions} questions, a long document each", lambda w: read_documents(w, size.questions)),
+        # Here the CLI's announcement, behind each first message, is as long as the question itself.
+        Row(f"{q} questions, a long system prompt", lambda w: ask_once(w, q, 1.0), must=False),
+        Row(f"{q} questions, the same, 20 minutes apart", lambda w: ask_once(w, q, 20.0), must=False),
+        Row(f"{q} questions, a long document each", lambda w: read_documents(w, q)),
     ]
 
 

@@ -141,6 +141,8 @@ def _as_blocks(content: Any) -> list[Json]:
 
 def _make_block(place: str, block: Json) -> Block:
     bare = {name: value for name, value in block.items() if name != "cache_control"}
+    if isinstance(bare.get("content"), str):  # of a tool's result; a single text may be written either way
+        bare["content"] = _as_blocks(bare["content"])
     text = json.dumps([place, bare], sort_keys=True)
     length = len(block["text"]) if block.get("type") == "text" else len(json.dumps(bare))
     return Block(hashlib.sha256(text.encode()).hexdigest(), -(-length // CHARACTERS), _find_ttl(block))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from claude_max_mcp.claude.caller_tools import CallerTools
 from claude_max_mcp.standin import Reply, Text, Thinking, ToolUse
-from tests.cli.bare import Bare, ask, initialize
+from tests.cli.bare import Bare, Changed, ask, heard, initialize
 from tests.samples import WEATHER
 
 SAYS = (Text("I can"),)
@@ -74,3 +75,23 @@ async def test_it_would_ask_for_thinking_that_is_reworded_for_a_terminal(bare: B
         await initialize(worker)
         await ask(worker)
     assert bare.bodies[0]["thinking"] == {"type": "adaptive", "display": "updates"}
+
+
+async def loop_in_silence(bare: Bare, changed: Changed) -> list[str]:
+    """A loop of ten calls in which Claude says nothing: what the CLI has put between them."""
+    bare.upstream.enqueue(*(Reply(content=(ToolUse("get_weather", {}, f"toolu_{at}"),)) for at in range(10)))
+    async with bare.running(changed=changed) as worker:
+        worker.tools = CallerTools([WEATHER])
+        await initialize(worker)
+        worker.say("go on")
+        worker.give({f"toolu_{at}": {"content": [{"type": "text", "text": "sunny"}]} for at in range(10)})
+        await heard(worker)
+    messages = bare.bodies[-1]["messages"]
+    return [str(message["content"]) for message in messages[2:] if message["role"] == "system"]
+
+
+async def test_after_some_silent_calls_it_would_tell_claude_to_speak_up(bare: Bare) -> None:
+    assert await loop_in_silence(bare, {}) == []
+    bare.upstream.reset()
+    said, *_ = await loop_in_silence(bare, {"CLAUDE_CODE_SILENT_TURN_REMINDER": None})
+    assert "hasn't heard from you in a while" in said

@@ -248,8 +248,12 @@ async def test_a_run_goes_on_when_the_server_that_holds_it_is_killed(own_pair: P
         async with ClaudeMaxProvider(base_url=own_pair.url) as provider:
             result = await Agent(ClaudeMaxModel("sonnet", provider=provider), tools=[step]).run("go")
     assert result.output == "made-0 made-1 made-2 made-3"
-    (lost,) = killed
-    assert own_pair.turns == [other(lost), lost, other(lost), other(lost), other(lost)]
+    (lost,), turns = killed, own_pair.turns
+    if turns[2] == lost:
+        del turns[
+            2
+        ]  # the kernel closes a CLI's input before it kills it: on a busy machine it asks once more meanwhile
+    assert turns == [other(lost), lost, other(lost), other(lost), other(lost)]
 
 
 async def test_a_request_that_a_server_died_with_is_not_made_again_at_the_other(own_pair: Pair) -> None:

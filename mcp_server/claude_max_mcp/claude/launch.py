@@ -60,8 +60,9 @@ FIXED_ENVIRONMENT = {
     "CLAUDE_AGENT_SDK_MCP_NO_PREFIX": "1",
     "CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1",
     "CLAUDE_CODE_SUPPRESS_SESSION_ATTRIBUTION": "1",
-    # No word about the tokens that are left.
+    # No word of its own in a loop of tools: about tokens that are left, or that the user has not heard from Claude.
     "CLAUDE_CODE_TOTAL_TOKENS_REMINDER": "off",
+    "CLAUDE_CODE_SILENT_TURN_REMINDER": "0",
     "MAX_MCP_OUTPUT_TOKENS": "1000000",
     "ENABLE_TOOL_SEARCH": "false",
     "BUN_JSC_useDFGJIT": "0",

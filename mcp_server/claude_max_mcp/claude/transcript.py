@@ -97,12 +97,23 @@ def find_announced(line: Json) -> str | None:
 def _make_line(message: Message, model: str) -> Json:
     return {
         "type": message["role"],
-        "message": _as_answer(message, model) if message["role"] == "assistant" else {**message},
+        "message": _as_answer(message, model) if message["role"] == "assistant" else _as_said(message),
         "cwd": "/",
         "version": "1",
         "isSidechain": False,
         "userType": "external",
     }
+
+
+def _as_said(message: Message) -> Json:
+    """A message of the user as a process would have sent it: that a result is no error goes without saying."""
+    blocks = [
+        {name: value for name, value in block.items() if (name, value) != ("is_error", False)}
+        if block["type"] == "tool_result"
+        else block
+        for block in message["content"]
+    ]
+    return {**message, "content": blocks}
 
 
 def _as_answer(message: Message, model: str) -> Json:
