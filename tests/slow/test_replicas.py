@@ -250,9 +250,7 @@ async def test_a_run_goes_on_when_the_server_that_holds_it_is_killed(own_pair: P
     assert result.output == "made-0 made-1 made-2 made-3"
     (lost,), turns = killed, own_pair.turns
     if turns[2] == lost:
-        del turns[
-            2
-        ]  # the kernel closes a CLI's input before it kills it: on a busy machine it asks once more meanwhile
+        del turns[2]  # a CLI whose input is closed may ask once more before the kernel kills it
     assert turns == [other(lost), lost, other(lost), other(lost), other(lost)]
 
 
