@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, find_cli
 from claude_max_mcp.claude.protocol import Account
 from claude_max_mcp.standin import StandIn
+from tests import by_name
 from tests.cli.bare import DEADLINE, Bare, Changed, ask, initialize
 
 KEY = "sk-ant-api03-invented"
@@ -90,3 +92,28 @@ def test_version_is_the_first_word_and_every_engine_option_that_we_set_is_known(
     done = subprocess.run([find_cli(), "--version"], env=FIXED_ENVIRONMENT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split()[0].replace(".", "").isdigit()
+
+
+async def test_an_expired_login_is_renewed_once_in_the_users_folder_by_processes_with_folders_of_their_own(
+    own_bare: Bare, tmp_path: Path
+) -> None:
+    login = own_bare.home / ".claude"
+    by_name.store_login(login, expired=True)
+    async with by_name.answering_by_name(own_bare.upstream, tmp_path) as anthropic:
+        without = {"ANTHROPIC_BASE_URL": None, "CLAUDE_CODE_OAUTH_TOKEN": None, "CLAUDE_CONFIG_DIR": None}
+        launch = own_bare.launch(changed={**without, **anthropic.variables})
+
+        async def hear_hello() -> None:
+            async with own_bare.launched(launch) as worker:
+                await initialize(worker)
+                assert not (await ask(worker)).result.is_error
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(hear_hello)
+    renewals = [host for _, host, path in anthropic.asked if path == "/v1/oauth/token"]
+    assert renewals == ["platform.claude.com"]
+    (file,) = (path for path in login.rglob("*") if path.is_file())
+    assert json.loads(file.read_text())["claudeAiOauth"]["refreshToken"] == "sk-ant-ort01-1"
+    bearers = {request.headers["authorization"] for request in own_bare.upstream.requests}
+    assert bearers == {"Bearer sk-ant-oat01-1"} and len(own_bare.upstream.requests) == 3
