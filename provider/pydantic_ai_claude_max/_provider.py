@@ -6,6 +6,7 @@ and the profile of each model. It does not know how a request is carried; `_tran
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, cast
 
@@ -38,6 +39,11 @@ ROUTE_PROFILE: Final = AnthropicModelProfile(
     anthropic_supports_task_budgets=False,
     anthropic_supports_message_batches=False,
     anthropic_count_tokens_accepts_server_tools=False,
+    # The CLI chooses where breakpoints stand; how long they hold is what the longest of ours says, else an hour.
+    supports_cache=True,
+    supports_auto_cache=True,
+    supported_cache_retentions=("5m", "1h"),
+    default_cache_retention=timedelta(hours=1),
 )
 """The properties of every model that is reached through the CLI."""
 
