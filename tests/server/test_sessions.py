@@ -176,6 +176,14 @@ async def test_sessions_can_be_turned_off(own_standin: StandIn, tmp_path: Path) 
     assert turns(tmp_path) == [] and house.service.transcripts.files == 0
 
 
+async def test_where_they_are_turned_off_those_of_an_earlier_server_go(own_standin: StandIn, tmp_path: Path) -> None:
+    async with serving(own_standin, warm=0, state_dir=tmp_path) as house:
+        await house.ask(prompt="hello")
+    assert turns(tmp_path) == ["1.json"]
+    async with serving(own_standin, warm=0, state_dir=tmp_path, session_hours=0):
+        assert turns(tmp_path) == []
+
+
 async def test_where_nothing_can_be_kept_the_answer_comes_all_the_same(own_standin: StandIn, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     async with serving(own_standin, warm=1, state_dir=tmp_path / "file") as house:

@@ -99,6 +99,7 @@ class Service:
             cli, missing = _find_cli(settings.cli_path)
             launch = make_blank_launch(settings, environment, cli, scratch)
             service = cls(settings, launch, missing)
+            await service._sessions.remove_old()
             async with service._conversations.open():
                 if login is None:
                     await service._health.look_up_login()

@@ -89,6 +89,10 @@ class Sessions:
             logger.warning("A conversation cannot be kept in %s, so it gets no session_id: %s", self._folder, error)
             return None
 
+    async def remove_old(self) -> None:
+        """Remove the sessions that are over; with 0 hours, all."""
+        await to_thread.run_sync(self._remove_old)
+
     def _find(self, session_id: str) -> Session | None:
         for _ in range(2):  # the file may be replaced by that of the next turn between looking and reading
             latest = max((self._folder / session_id).glob("*.json"), key=_read_turn, default=None)
@@ -120,6 +124,9 @@ class Sessions:
     def _sweep(self) -> None:
         if time.monotonic() - self._swept < SWEEP_SECONDS:
             return
+        self._remove_old()
+
+    def _remove_old(self) -> None:
         self._swept = time.monotonic()
         for folder in self._folder.glob("*"):
             if _ID.fullmatch(folder.name) and self._is_over(folder):
