@@ -16,7 +16,7 @@ from uuid import uuid4
 import anyio
 
 from claude_max_mcp.claude.caller_tools import SERVER, CallerTools, make_manifest
-from claude_max_mcp.claude.home import HomeMaker
+from claude_max_mcp.claude.home import HomeMaker, name_login_folder
 from claude_max_mcp.claude.launch import FIXED_ENVIRONMENT, Launch, find_cli
 from claude_max_mcp.claude.protocol import (
     AssistantMessage,
@@ -67,7 +67,7 @@ class Bare:
         """A blank launch but for more arguments, and variables that are changed, or removed by None."""
         own = {**cli_environment(self.upstream.url, self.home), **FIXED_ENVIRONMENT, **changed}
         environment = {name: value for name, value in own.items() if value is not None}
-        login, homes = self.home / ".claude", self.home / "homes"
+        homes = self.home / "homes"
         homes.mkdir(exist_ok=True)
         return Launch(
             find_cli(),
@@ -76,7 +76,7 @@ class Bare:
             model,
             extra_arguments=further,
             cli_tools=tools,
-            homes=HomeMaker(homes, login, "{}"),
+            homes=HomeMaker(homes, name_login_folder(environment), "{}"),
         )
 
     @asynccontextmanager

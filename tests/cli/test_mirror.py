@@ -129,11 +129,15 @@ async def test_the_lines_of_an_answer_come_before_its_result(bare: Bare) -> None
             ]
 
 
-async def test_with_a_folder_of_its_own_a_stored_login_is_used_and_nothing_else_is_written(own_bare: Bare) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["by its path", "by nothing, as it is the usual one"])
+async def test_with_a_folder_of_its_own_a_stored_login_is_used_and_nothing_else_is_written(
+    own_bare: Bare, named: bool
+) -> None:
     store_login(own_bare.home, "sk-ant-oat01-stored")
     login, homes = own_bare.home / ".claude", own_bare.home / "homes"
     before = {path: path.read_bytes() for path in login.rglob("*")}
-    async with own_bare.running(changed={"CLAUDE_CODE_OAUTH_TOKEN": None}) as worker:
+    unnamed = {} if named else {"CLAUDE_CONFIG_DIR": None}
+    async with own_bare.running(changed={"CLAUDE_CODE_OAUTH_TOKEN": None, **unnamed}) as worker:
         await initialize(worker)
         await hear_turn(worker, "hello")
         assert list(homes.glob("*/config/projects/*/*.jsonl"))

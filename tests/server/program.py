@@ -50,16 +50,16 @@ class Server:
 
 @asynccontextmanager
 async def serving(home: Path, *arguments: str, **environment: str) -> AsyncGenerator[Server]:
-    """A serving process on a free port, from its first line on; what is left of it is killed."""
+    """A serving process on a free port, from the line on that says where; what is left of it is killed."""
     command = [*PROGRAM, "serve", "--port", "0", *arguments]
     process = await anyio.open_process(command, env=surroundings(home, **environment), cwd=home)
     assert process.stderr
     try:
         said = b""
         with anyio.fail_after(60):
-            while b"\n" not in said:
+            while b"\n" not in said.partition(b" serves MCP ")[2]:
                 said += await process.stderr.receive()
-        yield Server(process, said.decode())
+        yield Server(process, next(line for line in said.decode().splitlines(True) if " serves MCP " in line))
     finally:
         if process.returncode is None:
             process.kill()

@@ -30,19 +30,12 @@ NOTES = ".claude.json"
 
 
 class _Identity(BaseModel):
-    """How the CLI names this machine to Anthropic, and whose login it is. It invents what is missing."""
+    """How the CLI names this machine to Anthropic, and whose login it is; never the login, nor a key."""
 
     model_config = ConfigDict(extra="ignore")
     user_id: str = Field(default_factory=lambda: f"{uuid.uuid4().hex}{uuid.uuid4().hex}", alias="userID")
     machine_id: str = Field(default_factory=lambda: f"{uuid.uuid4().hex}{uuid.uuid4().hex}", alias="machineID")
     account: Json | None = Field(default=None, alias="oauthAccount")
-
-
-class _KeyedIdentity(_Identity):
-    """The same, with an API key that the CLI's own dialogue has stored there."""
-
-    key: str | None = Field(default=None, alias="primaryApiKey")
-    answers: Json | None = Field(default=None, alias="customApiKeyResponses")
 
 
 @dataclass(frozen=True)
@@ -51,12 +44,12 @@ class HomeMaker:
 
     Attributes:
         parent: where to make them.
-        login: the folder of the user's login.
+        login: what names the folder of the user's login, see `name_login_folder`.
         notes: what each process is to find noted.
     """
 
     parent: Path
-    login: Path
+    login: str
     notes: str
 
     @contextmanager
@@ -83,34 +76,40 @@ class HomeMaker:
                 folder_of_pictures.parent.mkdir(parents=True)
                 folder_of_pictures.touch()
             (config / NOTES).write_text(self.notes)
-            own = {CONFIG: str(config), LOGIN_FOLDER: str(self.login)}
+            own = {CONFIG: str(config), LOGIN_FOLDER: self.login}
             yield {**own, "TMPDIR": str(temporary), "CLAUDE_CODE_TMPDIR": str(temporary)}
 
 
 def find_login_folder(environment: Mapping[str, str]) -> Path:
     """The folder of the user's login, for a CLI with that environment."""
-    home = Path(environment.get("HOME", "~"), ".claude")
-    return Path(environment.get(LOGIN_FOLDER) or environment.get(CONFIG) or home)
+    return Path(name_login_folder(environment) or Path(environment.get("HOME", "~"), ".claude"))
 
 
-def read_identity(environment: Mapping[str, str], kept: Path, *, with_key: bool) -> str:
+def name_login_folder(environment: Mapping[str, str]) -> str:
+    """The value of `LOGIN_FOLDER` with which a CLI finds the login that one with that environment has stored.
+
+    Empty for `~/.claude`, and not its path: on macOS the login lies in the keychain, under a name that has a digest of
+    the folder in it unless the variable is empty (read in the CLI 2.1.330; it could not be run there).
+    """
+    return environment.get(LOGIN_FOLDER, environment.get(CONFIG, ""))
+
+
+def read_identity(environment: Mapping[str, str], kept: Path) -> str:
     """What each process is to find noted: the identity that the user's own Claude Code has, else one that is kept.
 
     Args:
         environment: what the CLI inherits.
         kept: the file of an identity that was invented here; it is written when it is first needed.
-        with_key: whether an API key that the CLI's dialogue has stored may pay.
     """
-    kind = _KeyedIdentity if with_key else _Identity
     config = environment.get(CONFIG)
     for path in (Path(config or environment.get("HOME", "~"), NOTES), kept):
         try:
-            identity = kind.model_validate_json(path.read_bytes())
+            identity = _Identity.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
         if {"user_id", "machine_id"} <= identity.model_fields_set:
             return identity.model_dump_json(by_alias=True, exclude_none=True)
-    invented = kind().model_dump_json(by_alias=True, exclude_none=True)
+    invented = _Identity().model_dump_json(by_alias=True, exclude_none=True)
     with suppress(OSError):  # one that cannot be kept lasts as long as this server
         replace_file(kept, invented.encode())
     return invented

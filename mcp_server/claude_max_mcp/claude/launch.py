@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from claude_max_mcp.claude.caller_tools import SERVER
-from claude_max_mcp.claude.home import HomeMaker, find_login_folder, read_identity
+from claude_max_mcp.claude.home import HomeMaker, find_login_folder, name_login_folder, read_identity
 from claude_max_mcp.errors import ServiceError
 from claude_max_mcp.models import to_cli_model
 from claude_max_mcp.private_files import make_folder
@@ -107,7 +107,7 @@ class Launch:
     @property
     def login_folder(self) -> Path:
         """The folder in which the CLI finds a login that it has stored."""
-        return self.homes.login if self.homes else find_login_folder(self.environment)
+        return find_login_folder(self.environment)
 
     @property
     def ends_with_us(self) -> bool:
@@ -208,14 +208,14 @@ def make_blank_launch(settings: Settings, environment: Mapping[str, str], cli: P
     homes = scratch / "homes"
     homes.mkdir()
     own = {**environment, **FIXED_ENVIRONMENT, **make_cache_environment(settings.cache), **make_process_environment()}
-    identity = read_identity(environment, settings.state_dir / "identity.json", with_key=settings.billing == "any")
+    identity = read_identity(environment, settings.state_dir / "identity.json")
     return Launch(
         cli,
         own,
         _make_empty_folder(settings.state_dir, scratch),
         to_cli_model(settings.model),
         login_file=settings.login_file,
-        homes=HomeMaker(homes, find_login_folder(environment), identity),
+        homes=HomeMaker(homes, name_login_folder(environment), identity),
         scratch=scratch,
     )
 

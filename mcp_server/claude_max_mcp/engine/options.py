@@ -155,6 +155,10 @@ class Options:
         """How to start a process that has the CLI's own tools, and is otherwise set up by control requests."""
         return self.workspace.launch(launch) if self.workspace else launch
 
+    def find_folder(self, launch: Launch) -> Path:
+        """Where such a process works, which Claude is told."""
+        return self.workspace.root if self.workspace else launch.folder
+
     def launch_resuming(self, launch: Launch, transcript: Path) -> Launch:
         """How to start one that holds a transcript, and waits for the next message."""
         launch = self.launch(launch)

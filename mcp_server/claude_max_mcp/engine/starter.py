@@ -76,8 +76,8 @@ class Starter:
     def remember_announcements(self, conversation: Conversation) -> None:
         """Remember what the CLI has announced at its beginning."""
         options = conversation.options
-        folder = options.launch(self._launch).folder
-        self._announcements.remember(to_full_id(options.model), folder, conversation.recording.announced)
+        model, folder = to_full_id(options.model), options.find_folder(self._launch)
+        self._announcements.remember(model, folder, conversation.recording.announced)
 
     async def start(self, options: Options, messages: Sequence[Message], said: str) -> Conversation:
         """A conversation that holds all but the last message.
@@ -113,7 +113,7 @@ class Starter:
         kept = await self._transcripts.find(join_keys(options.prefix_key, said))
         if kept is not None:
             return kept.lines, Recording(self._transcripts, kept)
-        model, folder = to_full_id(options.model), options.launch(self._launch).folder
+        model, folder = to_full_id(options.model), options.find_folder(self._launch)
         lines = make_lines(earlier, model, self._announcements.find(model, folder))
         return lines, Recording(self._transcripts, written=lines)
 

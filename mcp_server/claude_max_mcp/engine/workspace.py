@@ -34,17 +34,18 @@ class Workspace:
     """
 
     def __init__(self, root: Path, private: Iterable[Path] = ()) -> None:
-        self._root = root.resolve()
+        self.root = root.resolve()
+        """The folder, links resolved."""
         self._private = [path.resolve() for path in private]
 
     def find_fault(self) -> str | None:
         """Why the folder cannot be opened, or None if it can."""
-        if not self._root.is_dir():
-            return f"{self._root} is not a folder"
-        if any(self._root.is_relative_to(folder) for folder in THE_KERNELS):
-            return f"{self._root} is the kernel's, and shows the environment of processes"
-        held = next((path for path in self._private if path.is_relative_to(self._root)), None)
-        return f"{self._root} holds {held}, which Claude must not read" if held else None
+        if not self.root.is_dir():
+            return f"{self.root} is not a folder"
+        if any(self.root.is_relative_to(folder) for folder in THE_KERNELS):
+            return f"{self.root} is the kernel's, and shows the environment of processes"
+        held = next((path for path in self._private if path.is_relative_to(self.root)), None)
+        return f"{self.root} holds {held}, which Claude must not read" if held else None
 
     def launch(self, launch: Launch) -> Launch:
         """How to start a process that may read here.
@@ -57,11 +58,11 @@ class Workspace:
             raise RequestError(
                 "unsupported", problem, "Set CLAUDE_MAX_WORKSPACE_ROOT to a folder that Claude may read."
             )
-        denied = [f"Read(/{self._root}/**/{name})" for name in SECRETS]
+        denied = [f"Read(/{self.root}/**/{name})" for name in SECRETS]
         return replace(
             launch,
             cli_tools=",".join(sorted(TOOLS)),
-            folder=self._root,
+            folder=self.root,
             extra_arguments=("--disallowedTools", *denied, *launch.extra_arguments),
         )
 
@@ -71,7 +72,7 @@ class Workspace:
             return None  # the caller's, which only the caller runs
         for name in ("file_path", "path", "pattern" if tool == "Glob" else "path"):
             if (place := arguments.get(name)) and not self._holds(arguments.get("path"), str(place)):
-                return f"{place} is outside the workspace {self._root}; only what lies in it can be read."
+                return f"{place} is outside the workspace {self.root}; only what lies in it can be read."
         return None
 
     def _holds(self, base: object, place: str) -> bool:
@@ -79,9 +80,9 @@ class Workspace:
         fixed = _WILDCARD.split(place, maxsplit=1)[0]
         if place.startswith("~") or ".." in Path(place).parts:
             return False
-        start = Path(self._root, str(base or ""))
+        start = Path(self.root, str(base or ""))
         try:
-            return all(path.resolve().is_relative_to(self._root) for path in (start, start / fixed))
+            return all(path.resolve().is_relative_to(self.root) for path in (start, start / fixed))
         except (OSError, RuntimeError, ValueError):  # it leads nowhere: a loop of links, or no path at all
             return False
 
