@@ -3,6 +3,7 @@
 In: a stand-in, which answers the messages. Out: the variables that make a CLI come here (a proxy that takes every
 name, and a certificate authority of its own), and each method, host and path that was asked for. No name is looked
 up, and nothing leaves this machine. Logins are renewed here as Anthropic does it: each refresh token holds once.
+`cryptography`, which makes the certificates, comes with `mcp`.
 """
 
 import json
